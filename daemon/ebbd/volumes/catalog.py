@@ -1,0 +1,176 @@
+"""From a volume group to volumes, snapshots and groups: what exists, decided purely.
+
+An LV counts only when it is committed: LVM writes a thin LV down before the pool makes it, so one
+that the pool's pending message names does not exist yet. A volume is the LVs of one hash; its
+head is the highest committed generation. A snapshot taken with a group counts when the VG carries
+the group's own tag, which is the commit of the whole group.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ebbd.errors import HostFailure
+from ebbd.host.values import ThinVolume, VolumeGroup
+from ebbd.model import Parameters, Snapshot, SnapshotGroup, Volume
+from ebbd.volumes import records, tags
+from ebbd.volumes.names import Naming, parse_head_lv, parse_snapshot_lv
+
+GROUP_TAG = "group."
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything ebb has in some volume groups, by id, plus what could not be understood."""
+
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    groups: Mapping[str, SnapshotGroup] = field(default_factory=dict)
+    strays: Mapping[str, str] = field(default_factory=dict)  # VG/LV or VG/#tag: why
+
+    def snapshots_of(self, volume_id: str) -> list[Snapshot]:
+        """Of the present incarnation, or of all former ones when the volume is gone."""
+        volume = self.volumes.get(volume_id)
+        return [
+            s
+            for s in self.snapshots.values()
+            if s.volume_id == volume_id and (not volume or s.incarnation == volume.incarnation)
+        ]
+
+
+def group_tag(digest: str, name: str, created_ms: int) -> str:
+    """The VG tag that commits a group."""
+    packed = tags.pack({"name": name, "made": str(created_ms)})
+    return tags.tag(f"{GROUP_TAG}{digest}", packed)
+
+
+def uncommitted(group: VolumeGroup) -> frozenset[str]:
+    """LVs that LVM lists but whose create message is not confirmed."""
+    return frozenset(name for pool in group.pools.values() for name in pool.pending)
+
+
+def read_catalog(naming: Naming, groups: Iterable[VolumeGroup]) -> Catalog:
+    """The catalog of these VGs."""
+    catalog = Catalog({}, {}, {}, {})
+    for group in groups:
+        one = _read_group(naming, group)
+        catalog = Catalog(
+            {**catalog.volumes, **one.volumes},
+            {**catalog.snapshots, **one.snapshots},
+            {**catalog.groups, **one.groups},
+            {**catalog.strays, **one.strays},
+        )
+    return catalog
+
+
+def _read_group(naming: Naming, group: VolumeGroup) -> Catalog:
+    volumes: dict[str, Volume] = {}
+    snapshots: dict[str, Snapshot] = {}
+    strays: dict[str, str] = {}
+    generations: dict[str, list[tuple[int, ThinVolume]]] = {}
+    pending = uncommitted(group)
+    committed = _committed_groups(naming, group, strays)
+    for lv in group.volumes.values():
+        if lv.name in pending:
+            continue
+        if head := parse_head_lv(lv.name):
+            generations.setdefault(head[0], []).append((head[1], lv))
+        elif digest := parse_snapshot_lv(lv.name):
+            try:
+                snapshot = _snapshot(naming, group, lv, digest)
+            except HostFailure as bad:
+                strays[f"{group.name}/{lv.name}"] = str(bad)
+                continue
+            if not snapshot.group or snapshot.group in committed:
+                snapshots[snapshot.id] = snapshot
+    for digest, lvs in generations.items():
+        lvs.sort(key=lambda pair: pair[0])
+        try:
+            volume = _volume(naming, group, digest, lvs)
+        except HostFailure as bad:
+            strays[f"{group.name}/{lvs[-1][1].name}"] = str(bad)
+            continue
+        volumes[volume.id] = volume
+    groups = {
+        group_id: SnapshotGroup(
+            group_id,
+            name,
+            group.name,
+            made,
+            tuple(sorted((s for s in snapshots.values() if s.group == group_id), key=_by_id)),
+        )
+        for group_id, (name, made) in committed.items()
+    }
+    return Catalog(volumes, snapshots, groups, strays)
+
+
+def _by_id(snapshot: Snapshot) -> str:
+    return snapshot.id
+
+
+def _committed_groups(
+    naming: Naming, group: VolumeGroup, strays: dict[str, str]
+) -> dict[str, tuple[str, int]]:
+    """Name and time of each group that the VG's tags commit, by id."""
+    found: dict[str, tuple[str, int]] = {}
+    for key, value in tags.read(group.tags).items():
+        if key.startswith(GROUP_TAG):
+            facts = tags.unpack(value)
+            group_id = naming.id_of("g", key.removeprefix(GROUP_TAG))
+            try:
+                found[group_id] = (facts["name"], int(facts["made"]))
+            except (KeyError, ValueError) as bad:
+                strays[f"{group.name}/#{key}"] = f"a VG tag that commits no group: {bad!r}"
+    return found
+
+
+def _volume(
+    naming: Naming, group: VolumeGroup, digest: str, lvs: list[tuple[int, ThinVolume]]
+) -> Volume:
+    generation, head = lvs[-1]
+    facts = tags.read(head.tags)
+    birth = records.read_birth(facts, head.name)
+    parameters: Parameters = birth.parameters
+    return Volume(
+        id=naming.id_of("v", digest),
+        name=birth.name,
+        incarnation=birth.incarnation,
+        vg=group.name,
+        pool=head.pool,
+        lv_name=head.name,
+        generation=generation,
+        lv_bytes=head.size_bytes,
+        size_bytes=max(head.size_bytes, birth.size_bytes),
+        filesystem=birth.filesystem,
+        created_ms=birth.created_ms,
+        older_lvs=tuple(lv.name for _, lv in lvs[:-1]),
+        prepare=birth.prepare,
+        source=birth.source,
+        mkfs_options=parameters.mkfs_options,
+        mount_options=parameters.mount_options,
+        intent_class=parameters.intent,
+        intent_attributes=dict(birth.attributes or {}),
+        claim_namespace=parameters.claim_namespace,
+        claim_name=parameters.claim_name,
+        attached=facts.get(records.ATTACHED, ""),
+        deleting=records.DELETING in facts,
+    )
+
+
+def _snapshot(naming: Naming, group: VolumeGroup, lv: ThinVolume, digest: str) -> Snapshot:
+    facts = tags.read(lv.tags)
+    birth = records.read_birth(facts, lv.name)
+    return Snapshot(
+        id=naming.id_of("s", digest),
+        name=birth.name,
+        volume_id=facts.get("of", ""),
+        volume_name=tags.unescape(facts.get("of-name", "")),
+        incarnation=birth.incarnation,
+        vg=group.name,
+        pool=lv.pool,
+        lv_name=lv.name,
+        size_bytes=max(lv.size_bytes, birth.size_bytes),
+        filesystem=birth.filesystem,
+        created_ms=birth.created_ms,
+        group=naming.id_of("g", facts[records.GROUP]) if records.GROUP in facts else "",
+        prepare=birth.prepare,
+    )

@@ -1,0 +1,123 @@
+"""Volumes and snapshots as tags on their LVs, and back.
+
+One LV carries its whole story, so that re-installing ebbd loses nothing. Readers ignore keys they
+do not know; a schema number above ours is refused rather than misread.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ebbd.errors import HostFailure
+from ebbd.model import Parameters, Prepare
+from ebbd.volumes.tags import SCHEMA, escape, pack, tag, unescape, unpack
+
+VERSION = "v"
+NODE = "node"
+PREPARE = "prepare"
+WANT = "want"
+ATTACHED = "attached"
+DELETING = "deleting"
+ATTRIBUTES = "io.attributes"
+GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """All that is decided when a volume's first generation, or a snapshot, is made."""
+
+    name: str
+    incarnation: str
+    filesystem: str
+    created_ms: int
+    size_bytes: int = 0  # promised, where the LV is smaller; a snapshot: its volume's promise
+    prepare: Prepare | None = None
+    source: str = ""
+    parameters: Parameters = field(default_factory=Parameters)
+    attributes: Mapping[str, str] | None = None
+
+
+def volume_tags(birth: Birth) -> tuple[str, ...]:
+    """Tags of a volume's LV. The hash and the generation are in the LV's name."""
+    parameters = birth.parameters
+    facts = {
+        **_common(birth),
+        "from": birth.source,
+        "mkfs": _lines(parameters.mkfs_options),
+        "mount": _lines(parameters.mount_options),
+        "io.class": pack(parameters.intent),
+        ATTRIBUTES: pack(birth.attributes or {}),
+        "claim": _claim(parameters),
+    }
+    return tuple(tag(key, value) for key, value in facts.items() if value)
+
+
+def snapshot_tags(birth: Birth, volume_id: str, volume_name: str, group: str) -> tuple[str, ...]:
+    """Tags of a snapshot's LV; `group` is the group's hash, empty when it stands alone."""
+    facts = {
+        **_common(birth),
+        "of": volume_id,
+        "of-name": escape(volume_name),
+        GROUP: group,
+    }
+    return tuple(tag(key, value) for key, value in facts.items() if value)
+
+
+def read_birth(facts: Mapping[str, str], lv_name: str) -> Birth:
+    """The other way round, from `tags.read`. HostFailure names an LV that cannot be read."""
+    try:
+        version = int(facts[VERSION])
+        if version > SCHEMA:
+            raise HostFailure(
+                f"LV {lv_name} was written by a newer ebbd (tag schema {version}, ours {SCHEMA})",
+                "upgrade ebbd on this node",
+            )
+        namespace, _, claim = unescape(facts.get("claim", "")).partition("/")
+        return Birth(
+            name=unescape(facts["name"]),
+            incarnation=facts["inc"],
+            filesystem="" if facts["fs"] == "block" else facts["fs"],
+            created_ms=int(facts["made"]),
+            size_bytes=int(facts.get(WANT, "0")),
+            prepare=Prepare(facts[PREPARE]) if PREPARE in facts else None,
+            source=facts.get("from", ""),
+            parameters=Parameters(
+                mkfs_options=_read_lines(facts.get("mkfs", "")),
+                mount_options=_read_lines(facts.get("mount", "")),
+                claim_namespace=namespace,
+                claim_name=claim,
+                intent=unpack(facts.get("io.class", "")),
+            ),
+            attributes=unpack(facts.get(ATTRIBUTES, "")),
+        )
+    except (KeyError, ValueError) as bad:
+        raise HostFailure(
+            f"LV {lv_name} carries ebb's tags but not a whole story: {bad!r}",
+            "look at it with lvs -o+tags; remove the LV or restore its tags",
+        ) from bad
+
+
+def _common(birth: Birth) -> dict[str, str]:
+    return {
+        VERSION: str(SCHEMA),
+        "name": escape(birth.name),
+        "inc": birth.incarnation,
+        "fs": birth.filesystem or "block",
+        "made": str(birth.created_ms),
+        WANT: str(birth.size_bytes) if birth.size_bytes else "",
+        PREPARE: birth.prepare or "",
+    }
+
+
+def _lines(words: Iterable[str]) -> str:
+    """Words one a line, each line ended: an empty word (`-L ''`) is a word too."""
+    return escape("".join(f"{word}\n" for word in words))
+
+
+def _read_lines(value: str) -> tuple[str, ...]:
+    return tuple(unescape(value).split("\n")[:-1])
+
+
+def _claim(parameters: Parameters) -> str:
+    if not parameters.claim_name:
+        return ""
+    return escape(f"{parameters.claim_namespace}/{parameters.claim_name}")
