@@ -1,0 +1,1 @@
+"""What the node looks like from the inside, and what is wrong with it."""

@@ -1,0 +1,48 @@
+"""Asks the machine and the volumes what `diagnose` wants to know; no LVM command."""
+
+from ebbd.errors import NotFound
+from ebbd.host.values import PoolStatus
+from ebbd.inspect.diagnose import Machine, VolumeProblem
+from ebbd.inspect.pool_checks import PoolFacts
+from ebbd.volumes.observe import Observer
+from ebbd.volumes.store import Store
+
+_STRAY_REMEDY = "look at it with 'lvs -o+lv_tags'; ebbd leaves it alone"
+_PROBLEM_REMEDY = "'ebb volume show' has the details; see docs/operations.md"
+
+
+async def gather(store: Store, observer: Observer) -> Machine:
+    """Everything that the checks are about, as it is now."""
+    host = store.host
+    catalog = await store.catalog()
+    volumes = list(catalog.volumes.values())
+    seen = await observer.observe(volumes)
+    problems = [
+        VolumeProblem(volume.name, observation.problem, _PROBLEM_REMEDY)
+        for volume, observation in zip(volumes, seen, strict=True)
+        if observation.problem
+    ]
+    problems += [
+        VolumeProblem(lv, why, _STRAY_REMEDY) for lv, why in sorted(catalog.strays.items())
+    ]
+    pools = []
+    for spec in store.pools.specs:
+        group = store.group(spec.vg)
+        status = await _status(store, spec.vg, spec.pool)
+        pools.append(PoolFacts(group, group.pools[spec.pool], status, group.autoactivation))
+    return Machine(
+        kernel=await host.probe.kernel(),
+        cgroup=await host.probe.cgroup(),
+        tools=await host.probe.tools(),
+        pools=pools,
+        volumes=len(volumes),
+        problems=problems,
+        simulated=host.simulated,
+    )
+
+
+async def _status(store: Store, vg: str, pool: str) -> PoolStatus | None:
+    try:
+        return await store.host.dm.pool_status(vg, pool)
+    except NotFound:
+        return None  # not active: one of the things a check tells
