@@ -1,0 +1,92 @@
+"""`ebb-csi`: reads its command line, serves until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from ebb_csi import logs, validate
+from ebb_csi.app import EndpointError, Role, Settings, endpoint_path, serve
+
+DEFAULT_DRIVER_NAME = "csi.ebb.internal"
+DEFAULT_EBBD = "unix:///run/ebb/ebbd.sock"
+DEFAULT_ENDPOINT = "unix:///csi/csi.sock"
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="ebb-csi",
+        description="The CSI plugin of ebb: validates, translates and routes calls to ebbd.",
+    )
+    made.add_argument(
+        "--role",
+        choices=[role.value for role in Role],
+        default=Role.ALL.value,
+        help="which services to offer: node (Identity, Node), controller (Identity, Controller, "
+        "GroupController) or all (default)",
+    )
+    made.add_argument(
+        "--endpoint",
+        default=os.environ.get("CSI_ENDPOINT", DEFAULT_ENDPOINT),
+        help=f"unix socket to serve CSI on (default: $CSI_ENDPOINT, or {DEFAULT_ENDPOINT})",
+    )
+    made.add_argument(
+        "--ebbd", default=DEFAULT_EBBD, help=f"ebbd's address (default: {DEFAULT_EBBD})"
+    )
+    made.add_argument(
+        "--driver-name",
+        default=DEFAULT_DRIVER_NAME,
+        help=f"name of the CSIDriver object (default: {DEFAULT_DRIVER_NAME})",
+    )
+    made.add_argument(
+        "--grace-s",
+        type=float,
+        default=20.0,
+        help="seconds that calls under way have to finish after SIGTERM (default: 20)",
+    )
+    made.add_argument("--log-level", choices=logs.LEVELS, default="info", help="default: info")
+    made.add_argument("--version", action="version", version=version())
+    return made
+
+
+def version() -> str:
+    try:
+        return metadata.version("ebb")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # run from a source tree that was never installed
+
+
+def settings(arguments: argparse.Namespace) -> Settings:
+    """Raises ValueError or EndpointError, naming the bad argument."""
+    return Settings(
+        role=Role(arguments.role),
+        endpoint=endpoint_path(arguments.endpoint),
+        ebbd=arguments.ebbd,
+        driver_name=validate.driver_name(arguments.driver_name),
+        version=version(),
+        grace_s=arguments.grace_s,
+    )
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    log = logs.logger(arguments.log_level)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await serve(settings(arguments), log, stopping)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    try:
+        asyncio.run(run(arguments))
+    except (EndpointError, ValueError) as error:
+        sys.exit(f"ebb-csi: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The snapshot RPCs of the Controller service."""
+
+from ebb_pb import csi_pb2, csi_pb2_grpc, ebb_pb2
+from grpc import StatusCode
+
+from ebb_csi import paging, translate, validate
+from ebb_csi.paging import Page, Source
+from ebb_csi.router import Context, Ebbd, Router
+from ebb_csi.status import Refusal
+
+Entry = csi_pb2.ListSnapshotsResponse.Entry
+
+
+class Snapshots(csi_pb2_grpc.ControllerServicer):
+    """Half of a Controller: abstract until Controller adds the volumes."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def CreateSnapshot(
+        self, request: csi_pb2.CreateSnapshotRequest, context: Context
+    ) -> csi_pb2.CreateSnapshotResponse:
+        name = validate.new_name(request.name)
+        volume_id = validate.required("source_volume_id", request.source_volume_id)
+        validate.snapshot_parameters(request.parameters)
+        reply = await self._router.owner(volume_id).snapshots.CreateSnapshot(
+            ebb_pb2.CreateSnapshotRequest(name=name, volume_id=volume_id),
+            timeout=context.time_remaining(),
+        )
+        return csi_pb2.CreateSnapshotResponse(snapshot=translate.snapshot(reply.snapshot))
+
+    async def DeleteSnapshot(
+        self, request: csi_pb2.DeleteSnapshotRequest, context: Context
+    ) -> csi_pb2.DeleteSnapshotResponse:
+        snapshot_id = validate.required("snapshot_id", request.snapshot_id)
+        await self._router.owner(snapshot_id).snapshots.DeleteSnapshot(
+            ebb_pb2.DeleteSnapshotRequest(snapshot_id=snapshot_id),
+            timeout=context.time_remaining(),
+        )
+        return csi_pb2.DeleteSnapshotResponse()
+
+    async def GetSnapshot(
+        self, request: csi_pb2.GetSnapshotRequest, context: Context
+    ) -> csi_pb2.GetSnapshotResponse:
+        snapshot_id = validate.required("snapshot_id", request.snapshot_id)
+        found = await self._router.owner(snapshot_id).snapshots.GetSnapshot(
+            ebb_pb2.GetSnapshotRequest(snapshot=snapshot_id), timeout=context.time_remaining()
+        )
+        if found.id != snapshot_id:  # ebb.v1 takes names too, CSI does not
+            raise Refusal(StatusCode.NOT_FOUND, f"there is no snapshot with the id {snapshot_id!r}")
+        return csi_pb2.GetSnapshotResponse(snapshot=translate.snapshot(found))
+
+    async def ListSnapshots(
+        self, request: csi_pb2.ListSnapshotsRequest, context: Context
+    ) -> csi_pb2.ListSnapshotsResponse:
+        max_entries = validate.max_entries(request.max_entries)
+        named = request.snapshot_id or request.source_volume_id
+        nodes = [self._router.owner(named)] if named else self._router.nodes()
+        sources = [await self._snapshots_of(node, request, context) for node in nodes]
+        page = await paging.page(sources, request.starting_token, max_entries)
+        return csi_pb2.ListSnapshotsResponse(entries=page.items, next_token=page.next_token)
+
+    async def _snapshots_of(
+        self, node: Ebbd, request: csi_pb2.ListSnapshotsRequest, context: Context
+    ) -> Source[Entry]:
+        facts = await node.facts(context.time_remaining())
+
+        async def fetch(size: int, token: str) -> Page[Entry]:
+            reply = await node.snapshots.ListSnapshots(
+                ebb_pb2.ListSnapshotsRequest(
+                    volume_id=request.source_volume_id,
+                    snapshot_id=request.snapshot_id,
+                    page_size=size,
+                    page_token=token,
+                ),
+                timeout=context.time_remaining(),
+            )
+            entries = (Entry(snapshot=translate.snapshot(found)) for found in reply.snapshots)
+            return Page(tuple(entries), reply.next_page_token)
+
+        return Source(facts.node_key, fetch)
