@@ -1,0 +1,1 @@
+"""One module a noun; each verb is one function from arguments to requests."""
