@@ -1,0 +1,339 @@
+"""A real node for a test: a VG of its own on a loop device, ebbd and ebb-csi as anywhere."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from ebb_pb import csi_pb2, csi_pb2_grpc, ebb_pb2, ebb_pb2_grpc
+
+START_WITHIN_S = 240.0
+READY_PAUSE_S = 0.3
+CALL_S = 120.0
+MIB = 1024 * 1024
+
+
+def run(*argv: str, check: bool = True) -> str:
+    """A command's stdout; a failure shows both of its outputs."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{argv} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def loop_disk(folder: Path, name: str, size_bytes: int) -> Iterator[str]:
+    """A loop device on a sparse file."""
+    backing = folder / f"{name}.img"
+    with backing.open("wb") as file:
+        file.truncate(size_bytes)
+    device = run("losetup", "--find", "--show", str(backing)).strip()
+    try:
+        yield device
+    finally:
+        run("losetup", "--detach", device)
+        backing.unlink()
+
+
+@dataclass(slots=True)
+class RunningNode:
+    """ebbd and ebb-csi on `device`; `vg` is theirs alone."""
+
+    folder: Path
+    device: str
+    vg: str
+    max_volumes: int = 100
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _channels: list[grpc.Channel] = field(default_factory=list)
+
+    @property
+    def mounts(self) -> Path:
+        return self.folder / "mounts"
+
+    @property
+    def ebbd_socket(self) -> Path:
+        return self.folder / "ebbd.sock"
+
+    def start(self) -> None:
+        self.mounts.mkdir(exist_ok=True)
+        config = self.folder / "ebbd.yaml"
+        settings = {
+            "node": {"id": "lab-node", "max_volumes": self.max_volumes},
+            "api": {"socket": str(self.ebbd_socket)},
+            "run_directory": str(self.folder),
+            "pools": [{"name": f"{self.vg}/pool0", "devices": [self.device]}],
+            "mounts": {"allowed_directories": [str(self.mounts)]},
+        }
+        config.write_text(json.dumps(settings))  # JSON is YAML
+        self._start("ebbd", "ebbd", "--config", str(config))
+        self._start(
+            "ebb-csi",
+            *("ebb-csi", "--role", "all", "--endpoint", f"unix://{self.folder}/csi.sock"),
+            *("--ebbd", f"unix://{self.ebbd_socket}"),
+        )
+        self._wait_ready()
+
+    def stop(self) -> None:
+        for channel in self._channels:
+            channel.close()
+        self._channels.clear()
+        for process in reversed(self._processes.values()):
+            process.terminate()
+        for name, process in self._processes.items():
+            code = process.wait(timeout=60)
+            assert code == 0, f"{name} ended with {code} on SIGTERM: {self.log(name)}"
+        self._processes.clear()
+
+    def restart_ebbd(self, how: signal.Signals) -> None:
+        """End ebbd with a signal and start it again; ebb-csi stays."""
+        process = self._processes.pop("ebbd")
+        process.send_signal(how)
+        process.wait(timeout=60)
+        self._start("ebbd", "ebbd", "--config", str(self.folder / "ebbd.yaml"))
+        self._wait_ready()
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    @property
+    def controller(self) -> csi_pb2_grpc.ControllerStub:
+        return csi_pb2_grpc.ControllerStub(self._channel(self.folder / "csi.sock"))
+
+    @property
+    def node(self) -> csi_pb2_grpc.NodeStub:
+        return csi_pb2_grpc.NodeStub(self._channel(self.folder / "csi.sock"))
+
+    @property
+    def group(self) -> csi_pb2_grpc.GroupControllerStub:
+        return csi_pb2_grpc.GroupControllerStub(self._channel(self.folder / "csi.sock"))
+
+    @property
+    def ebbd(self) -> ebb_pb2_grpc.VolumesStub:
+        return ebb_pb2_grpc.VolumesStub(self._channel(self.ebbd_socket))
+
+    def ebb(self, *arguments: str) -> object:
+        """The CLI's answer as JSON."""
+        told = run("ebb", "--socket", str(self.ebbd_socket), "--output", "json", *arguments)
+        answer: object = json.loads(told)
+        return answer
+
+    def thin_volumes(self) -> list[str]:
+        """Thin LVs of the VG, as an administrator sees them."""
+        told = run("lvs", "--noheadings", "-o", "lv_name", "-S", "segtype=thin", self.vg)
+        return sorted(told.split())
+
+    def pool_used_bytes(self) -> int:
+        """Data blocks in use, in bytes (thin-provisioning.rst).
+
+        Asked by target: the device is VG-pool0 while the pool is empty, VG-pool0-tpool after.
+        """
+        status = self._of_pool("status", "--noflush")
+        blocks, block_sectors = status[5].partition("/")[0], self._of_pool("table")[5]
+        return int(blocks) * int(block_sectors) * 512
+
+    def _of_pool(self, *query: str) -> list[str]:
+        for line in run("dmsetup", *query, "--target", "thin-pool").splitlines():
+            name, _, rest = line.partition(": ")
+            if name.removesuffix("-tpool") == f"{self.vg}-pool0":
+                return rest.split()
+        raise AssertionError(f"the kernel has no pool of {self.vg}")
+
+    def _start(self, name: str, *argv: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(argv, stderr=log)
+
+    def _channel(self, socket: Path) -> grpc.Channel:
+        channel = grpc.insecure_channel(f"unix:{socket}")
+        self._channels.append(channel)
+        return channel
+
+    def _wait_ready(self) -> None:
+        end_s = time.monotonic() + START_WITHIN_S
+        while time.monotonic() < end_s:
+            for name, process in self._processes.items():
+                assert process.poll() is None, f"{name} ended: {self.log(name)[-3000:]}"
+            with grpc.insecure_channel(f"unix:{self.folder}/csi.sock") as channel:
+                probe = csi_pb2_grpc.IdentityStub(channel).Probe
+                with contextlib.suppress(grpc.RpcError):
+                    reply = probe(csi_pb2.ProbeRequest(), timeout=10, wait_for_ready=True)
+                    if reply.ready.value:
+                        return
+            # Asking without a pause would take the processor from what is being waited for.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._processes["ebbd"].wait(READY_PAUSE_S)
+        raise AssertionError(f"not ready in {START_WITHIN_S} s: {self.log('ebbd')[-3000:]}")
+
+
+@contextlib.contextmanager
+def running_node(folder: Path, vg: str, size_bytes: int) -> Iterator[RunningNode]:
+    """A node from nothing to nothing: its VG is removed again, whatever the test left in it."""
+    with loop_disk(folder, vg, size_bytes) as device:
+        node = RunningNode(folder, device, vg)
+        try:
+            node.start()
+            yield node
+            node.stop()
+        finally:
+            for process in node._processes.values():
+                process.kill()
+                process.wait()
+            _unmount_below(node.mounts)
+            run("vgremove", "--force", "--force", "--yes", vg, check=False)
+            run("pvremove", "--force", "--force", "--yes", device, check=False)
+            shutil.rmtree(node.mounts, ignore_errors=True)
+
+
+def _unmount_below(folder: Path) -> None:
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        target = line.split()[1]
+        if target.startswith(f"{folder}/"):
+            run("umount", target, check=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A volume staged and published."""
+
+    volume_id: str
+    staging: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrator:
+    """A CO's calls for one kind of volume: a filesystem, or "" for raw block."""
+
+    node: RunningNode
+    filesystem: str
+
+    def capability(self, mode: str = "SINGLE_NODE_MULTI_WRITER") -> csi_pb2.VolumeCapability:
+        access = csi_pb2.VolumeCapability.AccessMode(
+            mode=csi_pb2.VolumeCapability.AccessMode.Mode.Value(mode)
+        )
+        if not self.filesystem:
+            block = csi_pb2.VolumeCapability.BlockVolume()
+            return csi_pb2.VolumeCapability(block=block, access_mode=access)
+        mount = csi_pb2.VolumeCapability.MountVolume(fs_type=self.filesystem)
+        return csi_pb2.VolumeCapability(mount=mount, access_mode=access)
+
+    def create(
+        self,
+        name: str,
+        size_bytes: int,
+        *,
+        snapshot: str = "",
+        volume: str = "",
+        parameters: dict[str, str] | None = None,
+    ) -> csi_pb2.Volume:
+        source = None
+        if snapshot:
+            source = csi_pb2.VolumeContentSource(
+                snapshot=csi_pb2.VolumeContentSource.SnapshotSource(snapshot_id=snapshot)
+            )
+        if volume:
+            source = csi_pb2.VolumeContentSource(
+                volume=csi_pb2.VolumeContentSource.VolumeSource(volume_id=volume)
+            )
+        return self.node.controller.CreateVolume(
+            csi_pb2.CreateVolumeRequest(
+                name=name,
+                capacity_range=csi_pb2.CapacityRange(required_bytes=size_bytes),
+                volume_capabilities=[self.capability()],
+                volume_content_source=source,
+                parameters=parameters or {},
+            ),
+            timeout=CALL_S,
+        ).volume
+
+    def use(self, volume_id: str, name: str) -> Use:
+        staging, target = self.node.mounts / f"{name}.staged", self.node.mounts / name
+        staging.mkdir()
+        self.node.node.NodeStageVolume(
+            csi_pb2.NodeStageVolumeRequest(
+                volume_id=volume_id,
+                staging_target_path=str(staging),
+                volume_capability=self.capability(),
+            ),
+            timeout=CALL_S,
+        )
+        self.publish(volume_id, staging, target)
+        return Use(volume_id, staging, target)
+
+    def publish(
+        self,
+        volume_id: str,
+        staging: Path,
+        target: Path,
+        *,
+        mode: str = "SINGLE_NODE_MULTI_WRITER",
+        read_only: bool = False,
+    ) -> None:
+        self.node.node.NodePublishVolume(
+            csi_pb2.NodePublishVolumeRequest(
+                volume_id=volume_id,
+                staging_target_path=str(staging),
+                target_path=str(target),
+                volume_capability=self.capability(mode),
+                readonly=read_only,
+            ),
+            timeout=CALL_S,
+        )
+
+    def unpublish(self, volume_id: str, target: Path) -> None:
+        self.node.node.NodeUnpublishVolume(
+            csi_pb2.NodeUnpublishVolumeRequest(volume_id=volume_id, target_path=str(target)),
+            timeout=CALL_S,
+        )
+
+    def release(self, use: Use) -> None:
+        self.unpublish(use.volume_id, use.target)
+        self.node.node.NodeUnstageVolume(
+            csi_pb2.NodeUnstageVolumeRequest(
+                volume_id=use.volume_id, staging_target_path=str(use.staging)
+            ),
+            timeout=CALL_S,
+        )
+
+    def snapshot(self, volume_id: str, name: str) -> csi_pb2.Snapshot:
+        return self.node.controller.CreateSnapshot(
+            csi_pb2.CreateSnapshotRequest(source_volume_id=volume_id, name=name), timeout=CALL_S
+        ).snapshot
+
+    def expand(self, volume_id: str, size_bytes: int) -> int:
+        reply = self.node.controller.ControllerExpandVolume(
+            csi_pb2.ControllerExpandVolumeRequest(
+                volume_id=volume_id,
+                capacity_range=csi_pb2.CapacityRange(required_bytes=size_bytes),
+                volume_capability=self.capability(),
+            ),
+            timeout=CALL_S,
+        )
+        return int(reply.capacity_bytes)
+
+    def delete(self, volume_id: str) -> None:
+        self.node.controller.DeleteVolume(
+            csi_pb2.DeleteVolumeRequest(volume_id=volume_id), timeout=CALL_S
+        )
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        self.node.controller.DeleteSnapshot(
+            csi_pb2.DeleteSnapshotRequest(snapshot_id=snapshot_id), timeout=CALL_S
+        )
+
+    def trim(self, volume_id: str) -> int:
+        request = ebb_pb2.TrimVolumeRequest(volume_id=volume_id)
+        return int(self.node.ebbd.TrimVolume(request, timeout=CALL_S).trimmed_bytes)
+
+    def device_bytes(self, use: Use) -> int:
+        """Room at the target: the filesystem's blocks, or the device's size."""
+        if not self.filesystem:
+            return int(run("blockdev", "--getsize64", str(use.target)))
+        status = os.statvfs(use.target)
+        return status.f_blocks * status.f_frsize
