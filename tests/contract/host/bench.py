@@ -16,6 +16,7 @@ from ebbd.host.values import DeviceInfo, PoolStatus
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 POOL_BYTES = 3 * GIB
+_SETTLING_S = 20
 
 
 class Administrator(Protocol):
@@ -104,6 +105,18 @@ class Bench:
         found = await self.host.dm.info(self.vg, name)
         assert found is not None, f"{name} is not active"
         return found
+
+    async def opened(self, name: str, times: int) -> None:
+        """Until the device's open count is this: udev looks into a device that somebody closed,
+        and holds it open meanwhile.
+        """
+        found = await self.info(name)
+        for _ in range(_SETTLING_S * 50):
+            if found.open_count == times:
+                return
+            await asyncio.sleep(0.02)
+            found = await self.info(name)
+        raise AssertionError(f"{name} is opened {found.open_count} times, not {times}")
 
     async def place(self, name: str) -> str:
         """A new directory to mount on."""

@@ -241,10 +241,15 @@ async def test_stopping_lets_a_call_under_way_finish(folder: Path) -> None:
     async with double(folder) as ebbd, plugin(folder, grace_s=30) as running:
         call = running.controller.DeleteVolume(csi_pb2.DeleteVolumeRequest(volume_id="v"))
         await asyncio.wait_for(ebbd.entered.wait(), 10)
-        running.stopping.set()
-        await health_becomes(
-            running, "csi.v1.Controller", health_pb2.HealthCheckResponse.NOT_SERVING
-        )
+        # Watched from before: a server that is stopping takes no new call, this one included.
+        request = health_pb2.HealthCheckRequest(service="csi.v1.Controller")
+        watch = running.health.Watch(request, timeout=20)
+        async for reply in watch:
+            running.stopping.set()
+            if reply.status == health_pb2.HealthCheckResponse.NOT_SERVING:
+                break
+        watch.cancel()
+        assert not call.done()
         ebbd.release.set()
         await call
     assert running.lines("stopped")
