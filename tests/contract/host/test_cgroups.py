@@ -5,10 +5,10 @@ from contract.host.bench import Bench
 from ebbd.errors import WrongState
 
 
-async def mounted(bench: Bench, name: str) -> str:
+async def mounted(bench: Bench, name: str, kind: str = "ext4") -> str:
     device = await bench.volume(name)
-    await bench.host.filesystems.make(device, "ext4", [])
-    return await bench.mounted(device, name)
+    await bench.host.filesystems.make(device, kind, [])
+    return await bench.mounted(device, name, kind)
 
 
 async def consumers(bench: Bench, name: str) -> dict[str, bool]:
@@ -18,9 +18,10 @@ async def consumers(bench: Bench, name: str) -> dict[str, bool]:
     return {consumer.path: consumer.freezable for consumer in found}
 
 
-async def test_who_uses_a_mounted_volume(bench: Bench) -> None:
-    place = await mounted(bench, "v1")
-    await mounted(bench, "v2")
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
+async def test_who_uses_a_mounted_volume(bench: Bench, kind: str) -> None:
+    place = await mounted(bench, "v1", kind)
+    await mounted(bench, "v2", kind)
     assert await consumers(bench, "v1") == {}
     async with bench.consumer.sitting_in(place) as cgroup:
         assert await consumers(bench, "v1") == {cgroup: True}

@@ -95,6 +95,24 @@ def test_btrfs_is_found_by_its_source(proc: Proc, tmp_path: Path) -> None:
     assert set(proc.users(os.major(null), os.minor(null))) == {"/pod"}
 
 
+def test_a_file_of_btrfs_is_found_by_the_mount_it_was_opened_through(
+    proc: Proc, tmp_path: Path
+) -> None:
+    null = Path("/dev/null").stat().st_rdev
+    node = tmp_path / "dev" / "mapper"
+    node.mkdir(parents=True)
+    (node / "vg-b").symlink_to("/dev/null")
+    descriptor = os.open(tmp_path, os.O_PATH)
+    facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
+    os.close(descriptor)
+    [mount_id] = [line.split()[1] for line in facts.splitlines() if line.startswith("mnt_id")]
+    table = f"{mount_id} 1 0:77 / /stage rw - btrfs /dev/mapper/vg-b rw\n"
+    proc.table.write_text(table, encoding="ascii")
+    (proc.process(611, "/open", mounts=table) / "fd" / "3").symlink_to(tmp_path / "table")
+    (proc.process(612, "/elsewhere", mounts=table) / "cwd").symlink_to("/proc")
+    assert set(proc.users(os.major(null), os.minor(null))) == {"/open"}
+
+
 def test_a_process_that_ends_meanwhile_is_none(proc: Proc) -> None:
     process = proc.process(701, "/gone", namespace=POD_NS)
     (process / "ns" / "mnt").unlink()

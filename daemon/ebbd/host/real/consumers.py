@@ -5,8 +5,9 @@ as its working directory, root or program, or when it lives in a mount namespace
 the filesystem mounted. A mount whose path there ends in a path of the machine's own table is only a
 propagated copy of that one, as agents and CSI plugins have of every volume on the node.
 
-btrfs gives its files a device number of its own making, so a mount also counts when its source is
-the device.
+btrfs gives its files a device number of its own making, another one for each subvolume, and shows
+yet another in mountinfo. So there a mount counts when its source is the device, and a file when it
+was opened through such a mount (proc(5), fdinfo: mnt_id).
 """
 
 import os
@@ -46,6 +47,7 @@ class _Search:
         self._device = device
         self._is_source: dict[str, bool] = {}
         self._by_namespace: dict[str, list[Mount]] = {}
+        self._mount_ids: set[int] = set()  # of mounts whose files have other device numbers
         table = mountinfo.parse(_read(root.mount_table), str(root.mount_table))
         self._own_targets = [mount.target for mount in table if self._of_device(mount)]
         self._numbers = {device}
@@ -74,7 +76,9 @@ class _Search:
         namespace = str((process / "ns/mnt").readlink())
         if namespace not in self._by_namespace:
             table = mountinfo.parse(_read(process / "mountinfo"), str(process / "mountinfo"))
-            self._by_namespace[namespace] = [mount for mount in table if self._of_device(mount)]
+            of_device = [mount for mount in table if self._of_device(mount)]
+            self._by_namespace[namespace] = of_device
+            self._mount_ids |= {mount.mount_id for mount in of_device if mount.major == 0}
         return any(
             not any(mount.target.endswith(target) for target in self._own_targets)
             for mount in self._by_namespace[namespace]
@@ -89,6 +93,8 @@ class _Search:
                 if found.st_dev in self._numbers:
                     return True
                 if stat.S_ISBLK(found.st_mode) and found.st_rdev == self._device:
+                    return True
+                if self._mount_ids and _mount_id(link) in self._mount_ids:
                     return True
         return False
 
@@ -112,6 +118,18 @@ class _Search:
             return self._root.path(path).stat().st_rdev == self._device
         except OSError:
             return False
+
+
+def _mount_id(link: Path) -> int:
+    """Of the mount through which a process has this file; a mount's id is the same in every
+    namespace.
+    """
+    descriptor = os.open(link, os.O_PATH)
+    try:
+        facts = _read(Path(f"/proc/self/fdinfo/{descriptor}"))
+    finally:
+        os.close(descriptor)
+    return next(int(line.split()[1]) for line in facts.splitlines() if line.startswith("mnt_id:"))
 
 
 def _read(path: Path) -> str:
