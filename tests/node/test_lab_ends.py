@@ -55,7 +55,7 @@ async def test_what_was_synced_survives_a_power_cut_and_what_ran_does_not() -> N
 async def test_two_labs_at_once_know_nothing_of_each_other() -> None:
     async with Lab(disks=[POOL]) as one, Lab(disks=[POOL]) as other:
         for lab, word in ((one, "one"), (other, "other")):
-            await lab.run(["sh", "-c", f"printf {word:8} >{POOL.device}; hostname {word}; sync"])
+            await lab.run(["sh", "-c", f"printf %-8s {word} >{POOL.device}; hostname {word}; sync"])
         for lab, word in ((one, "one"), (other, "other")):
             held = await lab.run(["head", "-c", "8", POOL.device])
             assert held.stdout.strip() == word
