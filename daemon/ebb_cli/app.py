@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ebb_cli import options
-from ebb_cli.commands import completion, doctor, group, node, pool, snapshot, volume
+from ebb_cli.commands import completion, doctor, group, node, pool, snapshot, timeline, volume
 from ebb_cli.options import Globals
 
 EPILOG = (
@@ -71,6 +71,8 @@ def build() -> typer.Typer:
         ("node", node.app),
     ):
         app.add_typer(noun, name=name)
+    app.command("rewind")(timeline.rewind)
+    app.command("undo")(timeline.undo)
     app.command("doctor")(doctor.doctor)
     app.command("completion")(completion.completion)
     return app

@@ -62,6 +62,7 @@ class Daemon:
         self.node = services.NodeStub(self._channel)
         self.volumes = services.VolumesStub(self._channel)
         self.snapshots = services.SnapshotsStub(self._channel)
+        self.timeline = services.TimelineStub(self._channel)
 
     def __enter__(self) -> Self:
         return self

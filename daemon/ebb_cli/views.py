@@ -71,6 +71,13 @@ def source(volume: pb.Volume) -> str:
     return f"volume {volume.source_volume_id}" if volume.source_volume_id else ""
 
 
+def head_of(volume: pb.Volume) -> str:
+    """What a rewind or an undo made the head from; empty for a volume that was never moved."""
+    if not volume.head_of:
+        return ""
+    return f"generation {volume.head_of}" if volume.head_of.isdigit() else volume.head_of
+
+
 def claim(volume: pb.Volume) -> str:
     return f"{volume.claim_namespace}/{volume.claim_name}" if volume.claim_name else ""
 
@@ -124,6 +131,7 @@ def volume_facts(it: pb.Volume, now: datetime) -> Facts:
         ("Created", f"{it.created.ToJsonString()} ({age(it.created, now)} ago)"),
         ("Generation", str(it.generation)),
         ("Incarnation", it.incarnation),
+        ("Head of", head_of(it)),
         ("Source", source(it)),
         ("Claim", claim(it)),
         ("Intent", pairs(it.intent)),

@@ -14,6 +14,7 @@ from ebbd import __version__
 from ebbd.api.node_service import NodeService
 from ebbd.api.server import serving
 from ebbd.api.snapshot_service import SnapshotService
+from ebbd.api.timeline_service import TimelineService
 from ebbd.api.volume_service import VolumeService
 from ebbd.config import Config, PoolConfig
 from ebbd.host.protocols import Host
@@ -21,6 +22,7 @@ from ebbd.inspect.checks import Check
 from ebbd.inspect.diagnose import diagnose
 from ebbd.inspect.gather import gather
 from ebbd.timeline.groups import Groups
+from ebbd.timeline.rewind import Rewinding
 from ebbd.timeline.snapshots import Snapshots
 from ebbd.volumes.attachment import Attachment
 from ebbd.volumes.creation import Creation
@@ -94,6 +96,7 @@ async def daemon(
             observer,
         ),
         SnapshotService(snapshots, Groups(store, snapshots, now_ms=_now_ms)),
+        TimelineService(Rewinding(store, devices, now_ms=_now_ms), observer),
     )
     async with (
         store.serve(),

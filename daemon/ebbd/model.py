@@ -83,6 +83,7 @@ class Volume:
     claim_name: str = ""
     attached: str = ""  # "", "rw" or "ro"
     deleting: bool = False
+    head_of: str = ""  # what a rewind or an undo made the head from: snapshot id, or generation
 
     @property
     def intent(self) -> dict[str, str]:

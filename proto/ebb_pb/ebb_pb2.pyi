@@ -426,6 +426,7 @@ class Volume(_message.Message):
     CLAIM_NAMESPACE_FIELD_NUMBER: _builtins.int
     CLAIM_NAME_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    HEAD_OF_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     pool: _builtins.str
@@ -454,6 +455,8 @@ class Volume(_message.Message):
     claim_name: _builtins.str
     device: _builtins.str
     """/dev/… while active"""
+    head_of: _builtins.str
+    """what the head was made from: a snapshot's id, or a generation"""
     @_builtins.property
     def created(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -497,10 +500,11 @@ class Volume(_message.Message):
         claim_namespace: _builtins.str = ...,
         claim_name: _builtins.str = ...,
         device: _builtins.str = ...,
+        head_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "created", b"created"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "allocated_bytes", b"allocated_bytes", "attached", b"attached", "attached_read_only", b"attached_read_only", "blank", b"blank", "claim_name", b"claim_name", "claim_namespace", b"claim_namespace", "condition", b"condition", "created", b"created", "device", b"device", "filesystem", b"filesystem", "generation", b"generation", "id", b"id", "incarnation", b"incarnation", "intent", b"intent", "mkfs_options", b"mkfs_options", "mount_options", b"mount_options", "mount_paths", b"mount_paths", "name", b"name", "open_count", b"open_count", "pool", b"pool", "size_bytes", b"size_bytes", "source_snapshot_id", b"source_snapshot_id", "source_volume_id", b"source_volume_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "allocated_bytes", b"allocated_bytes", "attached", b"attached", "attached_read_only", b"attached_read_only", "blank", b"blank", "claim_name", b"claim_name", "claim_namespace", b"claim_namespace", "condition", b"condition", "created", b"created", "device", b"device", "filesystem", b"filesystem", "generation", b"generation", "head_of", b"head_of", "id", b"id", "incarnation", b"incarnation", "intent", b"intent", "mkfs_options", b"mkfs_options", "mount_options", b"mount_options", "mount_paths", b"mount_paths", "name", b"name", "open_count", b"open_count", "pool", b"pool", "size_bytes", b"size_bytes", "source_snapshot_id", b"source_snapshot_id", "source_volume_id", b"source_volume_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1607,3 +1611,104 @@ class GetSnapshotGroupRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSnapshotGroupRequest: _TypeAlias = GetSnapshotGroupRequest  # noqa: Y015
+
+@_typing.final
+class RewindVolumeRequest(_message.Message):
+    """---- Timeline ----"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUME_ID_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    FROM_GENERATION_FIELD_NUMBER: _builtins.int
+    volume_id: _builtins.str
+    snapshot_id: _builtins.str
+    """of this very volume; of another one is INVALID_ARGUMENT"""
+    from_generation: _builtins.int
+    """The head that the caller saw, so that a repeated request finds its own work done and a late
+    one is ABORTED; 0: whichever head there is.
+    """
+    def __init__(
+        self,
+        *,
+        volume_id: _builtins.str = ...,
+        snapshot_id: _builtins.str = ...,
+        from_generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_generation", b"from_generation", "snapshot_id", b"snapshot_id", "volume_id", b"volume_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RewindVolumeRequest: _TypeAlias = RewindVolumeRequest  # noqa: Y015
+
+@_typing.final
+class RewindVolumeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUME_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    moved: _builtins.bool
+    """false: it was there already"""
+    @_builtins.property
+    def volume(self) -> Global___Volume: ...
+    def __init__(
+        self,
+        *,
+        volume: Global___Volume | None = ...,
+        moved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["volume", b"volume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RewindVolumeResponse: _TypeAlias = RewindVolumeResponse  # noqa: Y015
+
+@_typing.final
+class UndoRewindRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUME_ID_FIELD_NUMBER: _builtins.int
+    FROM_GENERATION_FIELD_NUMBER: _builtins.int
+    volume_id: _builtins.str
+    from_generation: _builtins.int
+    """as in RewindVolumeRequest"""
+    def __init__(
+        self,
+        *,
+        volume_id: _builtins.str = ...,
+        from_generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_generation", b"from_generation", "volume_id", b"volume_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoRewindRequest: _TypeAlias = UndoRewindRequest  # noqa: Y015
+
+@_typing.final
+class UndoRewindResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUME_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    moved: _builtins.bool
+    @_builtins.property
+    def volume(self) -> Global___Volume: ...
+    def __init__(
+        self,
+        *,
+        volume: Global___Volume | None = ...,
+        moved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["volume", b"volume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoRewindResponse: _TypeAlias = UndoRewindResponse  # noqa: Y015

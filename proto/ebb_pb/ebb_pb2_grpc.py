@@ -1207,3 +1207,127 @@ class Snapshots:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class TimelineStub:
+    """A volume moved along its own past. Nothing is destroyed: the former head stays as the point to
+    undo to.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.RewindVolume = channel.unary_unary(
+                '/ebb.v1.Timeline/RewindVolume',
+                request_serializer=ebb__pb_dot_ebb__pb2.RewindVolumeRequest.SerializeToString,
+                response_deserializer=ebb__pb_dot_ebb__pb2.RewindVolumeResponse.FromString,
+                _registered_method=True)
+        self.UndoRewind = channel.unary_unary(
+                '/ebb.v1.Timeline/UndoRewind',
+                request_serializer=ebb__pb_dot_ebb__pb2.UndoRewindRequest.SerializeToString,
+                response_deserializer=ebb__pb_dot_ebb__pb2.UndoRewindResponse.FromString,
+                _registered_method=True)
+
+
+class TimelineServicer:
+    """A volume moved along its own past. Nothing is destroyed: the former head stays as the point to
+    undo to.
+    """
+
+    def RewindVolume(self, request, context):
+        """A new head made from a snapshot of the volume. Staged but unused is remounted; in use is
+        FAILED_PRECONDITION with the consumers listed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoRewind(self, request, context):
+        """A new head made from the head before the present one; twice leads back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_TimelineServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'RewindVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.RewindVolume,
+                    request_deserializer=ebb__pb_dot_ebb__pb2.RewindVolumeRequest.FromString,
+                    response_serializer=ebb__pb_dot_ebb__pb2.RewindVolumeResponse.SerializeToString,
+            ),
+            'UndoRewind': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoRewind,
+                    request_deserializer=ebb__pb_dot_ebb__pb2.UndoRewindRequest.FromString,
+                    response_serializer=ebb__pb_dot_ebb__pb2.UndoRewindResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'ebb.v1.Timeline', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('ebb.v1.Timeline', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Timeline:
+    """A volume moved along its own past. Nothing is destroyed: the former head stays as the point to
+    undo to.
+    """
+
+    @staticmethod
+    def RewindVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ebb.v1.Timeline/RewindVolume',
+            ebb__pb_dot_ebb__pb2.RewindVolumeRequest.SerializeToString,
+            ebb__pb_dot_ebb__pb2.RewindVolumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoRewind(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ebb.v1.Timeline/UndoRewind',
+            ebb__pb_dot_ebb__pb2.UndoRewindRequest.SerializeToString,
+            ebb__pb_dot_ebb__pb2.UndoRewindResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

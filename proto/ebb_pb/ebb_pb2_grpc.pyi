@@ -358,3 +358,58 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ebb_pb2.SnapshotGroup, _abc.Awaitable[_ebb_pb2.SnapshotGroup]]: ...
 
 def add_SnapshotsServicer_to_server(servicer: SnapshotsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class TimelineStub:
+    """A volume moved along its own past. Nothing is destroyed: the former head stays as the point to
+    undo to.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> TimelineAsyncStub: ...
+    RewindVolume: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.RewindVolumeRequest, _ebb_pb2.RewindVolumeResponse]
+    """A new head made from a snapshot of the volume. Staged but unused is remounted; in use is
+    FAILED_PRECONDITION with the consumers listed.
+    """
+    UndoRewind: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.UndoRewindRequest, _ebb_pb2.UndoRewindResponse]
+    """A new head made from the head before the present one; twice leads back."""
+
+@_typing.type_check_only
+class TimelineAsyncStub(TimelineStub):
+    """A volume moved along its own past. Nothing is destroyed: the former head stays as the point to
+    undo to.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    RewindVolume: _aio.UnaryUnaryMultiCallable[_ebb_pb2.RewindVolumeRequest, _ebb_pb2.RewindVolumeResponse]  # type: ignore[assignment]
+    """A new head made from a snapshot of the volume. Staged but unused is remounted; in use is
+    FAILED_PRECONDITION with the consumers listed.
+    """
+    UndoRewind: _aio.UnaryUnaryMultiCallable[_ebb_pb2.UndoRewindRequest, _ebb_pb2.UndoRewindResponse]  # type: ignore[assignment]
+    """A new head made from the head before the present one; twice leads back."""
+
+class TimelineServicer(metaclass=_abc_1.ABCMeta):
+    """A volume moved along its own past. Nothing is destroyed: the former head stays as the point to
+    undo to.
+    """
+
+    @_abc_1.abstractmethod
+    def RewindVolume(
+        self,
+        request: _ebb_pb2.RewindVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ebb_pb2.RewindVolumeResponse, _abc.Awaitable[_ebb_pb2.RewindVolumeResponse]]:
+        """A new head made from a snapshot of the volume. Staged but unused is remounted; in use is
+        FAILED_PRECONDITION with the consumers listed.
+        """
+
+    @_abc_1.abstractmethod
+    def UndoRewind(
+        self,
+        request: _ebb_pb2.UndoRewindRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ebb_pb2.UndoRewindResponse, _abc.Awaitable[_ebb_pb2.UndoRewindResponse]]:
+        """A new head made from the head before the present one; twice leads back."""
+
+def add_TimelineServicer_to_server(servicer: TimelineServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

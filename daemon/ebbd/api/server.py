@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from ebbd.api.failures import FailureInterceptor
 from ebbd.api.node_service import NodeService
 from ebbd.api.snapshot_service import SnapshotService
+from ebbd.api.timeline_service import TimelineService
 from ebbd.api.volume_service import VolumeService
 from ebbd.errors import HostFailure
 
@@ -25,7 +26,7 @@ SOCKET_MODE = 0o660
 async def serving(
     socket_path: str,
     group: str,
-    services: tuple[NodeService, VolumeService, SnapshotService],
+    services: tuple[NodeService, VolumeService, SnapshotService, TimelineService],
     log: structlog.stdlib.BoundLogger,
     *,
     grace_s: float,
@@ -35,10 +36,11 @@ async def serving(
         interceptors=[FailureInterceptor(log)],
         options=[("grpc.max_send_message_length", 64 * 1024 * 1024)],
     )
-    node, volumes, snapshots = services
+    node, volumes, snapshots, timeline = services
     ebb_pb2_grpc.add_NodeServicer_to_server(node, server)
     ebb_pb2_grpc.add_VolumesServicer_to_server(volumes, server)
     ebb_pb2_grpc.add_SnapshotsServicer_to_server(snapshots, server)
+    ebb_pb2_grpc.add_TimelineServicer_to_server(timeline, server)
     ready = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(ready, server)
     names = [service.full_name for service in ebb_pb2.DESCRIPTOR.services_by_name.values()]

@@ -62,6 +62,7 @@ def volume(value: Volume, seen: Observation) -> pb.Volume:
         claim_namespace=value.claim_namespace,
         claim_name=value.claim_name,
         device=seen.device,
+        head_of=value.head_of,
     )
 
 

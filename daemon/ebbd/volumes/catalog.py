@@ -153,6 +153,7 @@ def _volume(
         claim_name=parameters.claim_name,
         attached=facts.get(records.ATTACHED, ""),
         deleting=records.DELETING in facts,
+        head_of=records.head_of(facts),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ebbd.errors import HostFailure
 from ebbd.model import Parameters, Prepare
-from ebbd.volumes.tags import SCHEMA, escape, pack, tag, unescape, unpack
+from ebbd.volumes.tags import SCHEMA, escape, pack, read, tag, unescape, unpack
 
 VERSION = "v"
 NODE = "node"
@@ -19,6 +19,9 @@ ATTACHED = "attached"
 DELETING = "deleting"
 ATTRIBUTES = "io.attributes"
 GROUP = "group"
+HEAD = "head"
+# What belongs to one generation and not to the volume.
+_OF_ONE_GENERATION = (PREPARE, WANT, DELETING, HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,41 @@ def snapshot_tags(birth: Birth, volume_id: str, volume_name: str, group: str) ->
         GROUP: group,
     }
     return tuple(tag(key, value) for key, value in facts.items() if value)
+
+
+def next_generation_tags(
+    head_tags: Iterable[str],
+    *,
+    head_of: str,
+    moved_ms: int,
+    prepare: Prepare | None,
+    want_bytes: int,
+) -> tuple[str, ...]:
+    """Tags of a new head: the present head's facts (intent, claim, attachment, and keys that this
+    version does not know), and what is the new generation's own.
+
+    `head_of` is what it was made from: a snapshot's id, or a generation's number. `want_bytes` is
+    the volume's size where the new head is smaller, else 0.
+    """
+    kept = read(head_tags)
+    for key in _OF_ONE_GENERATION:
+        kept.pop(key, None)
+    own = {
+        PREPARE: prepare or "",
+        WANT: str(want_bytes) if want_bytes else "",
+        HEAD: pack({"of": head_of, "made": str(moved_ms)}),
+    }
+    return tuple(
+        sorted(
+            [tag(key, value) for key, value in kept.items()]
+            + [tag(key, value) for key, value in own.items() if value]
+        )
+    )
+
+
+def head_of(facts: Mapping[str, str]) -> str:
+    """What this head was made from by a rewind or an undo; empty for a volume's first."""
+    return unpack(facts.get(HEAD, "")).get("of", "")
 
 
 def read_birth(facts: Mapping[str, str], lv_name: str) -> Birth:

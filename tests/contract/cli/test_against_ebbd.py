@@ -13,6 +13,7 @@ VOLUME_FIELDS = {
     "source_snapshot_id", "source_volume_id", "intent", "mkfs_options", "mount_options", "blank",
     "active", "open_count", "allocated_bytes", "mount_paths", "attached", "attached_read_only",
     "condition", "incarnation", "claim_namespace", "claim_name", "device",
+    "head_of",
 }  # fmt: skip
 
 
@@ -133,6 +134,21 @@ def test_a_raw_volume_is_a_device_at_the_path(ebb: Ebb, daemon: Simulated) -> No
     assert "name the PATH" in unnamed.err
     ebb.ok("volume", "unmount", "raw", path)
     assert ebb.json("volume", "show", "raw")["active"] is False
+
+
+def test_a_volume_is_rewound_and_the_rewind_undone(ebb: Ebb) -> None:
+    ebb.ok("volume", "create", "moved", "-s", "64Mi")
+    point = ebb.json("snapshot", "create", "moved", "point")["snapshot"]
+    assert "back with: ebb undo moved" in ebb.ok("rewind", "moved", "point").out
+    shown = ebb.json("volume", "show", "moved")
+    assert (shown["generation"], shown["head_of"]) == (2, point["id"])
+    undone = ebb.json("undo", "moved")
+    assert (undone["moved"], undone["volume"]["head_of"]) == (True, "1")
+    assert "generation 1" in ebb.ok("volume", "show", "moved").out
+    ebb.ok("volume", "create", "unmoved", "-s", "64Mi")
+    assert ebb("undo", "unmoved").exit_code == 7
+    assert ebb("rewind", "unmoved", "point").exit_code == 2
+    assert ebb("rewind", "unmoved", "nothing").exit_code == 3
 
 
 def test_a_mount_that_is_not_allowed_leaves_nothing_behind(ebb: Ebb, tmp_path: Path) -> None:

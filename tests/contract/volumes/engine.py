@@ -13,6 +13,7 @@ from ebbd.app import RELEASE_S
 from ebbd.host.protocols import Host
 from ebbd.model import Access, Created, Unchanged, Volume
 from ebbd.timeline.groups import Groups
+from ebbd.timeline.rewind import Rewinding
 from ebbd.timeline.snapshots import Snapshots
 from ebbd.volumes.attachment import Attachment
 from ebbd.volumes.creation import Creation, VolumeRequest
@@ -43,6 +44,7 @@ class Engine:
     observer: Observer
     snapshots: Snapshots
     groups: Groups
+    rewinding: Rewinding
     directory: str
     said: list[str]
 
@@ -126,6 +128,7 @@ async def running(
         observer=Observer(store, devices),
         snapshots=snapshots,
         groups=Groups(store, snapshots, now_ms=lambda: next(clock), freeze_s=freeze_s),
+        rewinding=Rewinding(store, devices, now_ms=lambda: next(clock)),
         directory=directory,
         said=said,
     )

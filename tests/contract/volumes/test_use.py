@@ -57,6 +57,41 @@ async def test_a_filesystems_life(
     assert not await engine.volumes()
 
 
+@pytest.mark.parametrize(("filesystem", "size_mib"), [("ext4", 64), ("xfs", 320), ("btrfs", 256)])
+async def test_a_volume_goes_back_and_forth(
+    bench: Bench, engine: Engine, filesystem: str, size_mib: int
+) -> None:
+    consumer = bench.consumer
+    volume = await engine.create("a", size_mib, filesystem=filesystem)
+    staged = await engine.stage(volume, access=Access(mount_flags=("noatime",)))
+    await consumer.write_file(staged, "f", b"then")
+    snapshot = (await engine.snapshots.create("s", volume.id)).value
+    await consumer.write_file(staged, "f", b"now")
+    await engine.lifecycle.expand(volume.id, (size_mib + 64) * MIB, 0)
+    await engine.observer.grow(volume.id, staged)
+    async with consumer.sitting_in(staged) as cgroup:
+        with pytest.raises(WrongState, match=cgroup):
+            await engine.rewinding.rewind(volume.id, snapshot.id)
+    assert await consumer.read_file(staged, "f") == b"now"
+    moved = (await engine.rewinding.rewind(volume.id, snapshot.id)).value
+    assert await consumer.read_file(staged, "f") == b"then"
+    [mount] = [m for m in await engine.host.mounts.table() if m.target == staged]
+    assert "noatime" in mount.options
+    total = (await engine.host.filesystems.usage(staged)).total_bytes
+    assert total > size_mib * MIB * 0.8 + 32 * MIB, "as large as the volume had grown"
+    await consumer.write_file(staged, "g", b"after")
+    await engine.rewinding.undo(volume.id)
+    assert await consumer.read_file(staged, "f") == b"now"
+    await engine.rewinding.undo(volume.id)
+    assert await consumer.read_file(staged, "g") == b"after"
+    target = await engine.publish(moved, "pod", staged=staged)
+    assert await consumer.read_file(target, "f") == b"then"
+    await engine.staging.unpublish(volume.id, target)
+    await engine.staging.unstage(volume.id, staged)
+    assert await engine.lifecycle.delete(volume.id)
+    assert await engine.snapshots.delete(snapshot.id)
+
+
 async def test_raw_blocks_life(bench: Bench, engine: Engine) -> None:
     consumer = bench.consumer
     volume = await engine.create("a", block=True)

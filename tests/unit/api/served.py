@@ -13,13 +13,19 @@ from ebb_pb import ebb_pb2_grpc
 from ebbd.api.node_service import NodeService
 from ebbd.api.server import serving
 from ebbd.api.snapshot_service import SnapshotService
+from ebbd.api.timeline_service import TimelineService
 from ebbd.api.volume_service import VolumeService
 from ebbd.inspect.checks import Check, Status
 from structlog.testing import LogCapture
 from unit.volumes.rig import Rig
 
 if TYPE_CHECKING:  # they exist for type checkers only
-    from ebb_pb.ebb_pb2_grpc import NodeAsyncStub, SnapshotsAsyncStub, VolumesAsyncStub
+    from ebb_pb.ebb_pb2_grpc import (
+        NodeAsyncStub,
+        SnapshotsAsyncStub,
+        TimelineAsyncStub,
+        VolumesAsyncStub,
+    )
 
 
 @dataclass
@@ -33,6 +39,7 @@ class Served:
     node: "NodeAsyncStub"
     volumes: "VolumesAsyncStub"
     snapshots: "SnapshotsAsyncStub"
+    timeline: "TimelineAsyncStub"
     channel: grpc.aio.Channel
     defects: list[Exception] = field(default_factory=list)
 
@@ -66,6 +73,7 @@ async def serve(rig: Rig, directory: Path) -> AsyncIterator[Served]:
                 engine.observer,
             ),
             SnapshotService(engine.snapshots, engine.groups),
+            TimelineService(engine.rewinding, engine.observer),
         )
         async with (
             serving(str(socket), "no-such-group", services, logger(capture), grace_s=1.0),
@@ -79,6 +87,7 @@ async def serve(rig: Rig, directory: Path) -> AsyncIterator[Served]:
                 ebb_pb2_grpc.NodeStub(channel),
                 ebb_pb2_grpc.VolumesStub(channel),
                 ebb_pb2_grpc.SnapshotsStub(channel),
+                ebb_pb2_grpc.TimelineStub(channel),
                 channel,
                 defects,
             )

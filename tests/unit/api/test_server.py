@@ -116,6 +116,28 @@ async def test_a_story(served: Served) -> None:
     ).deleted
 
 
+async def test_a_rewind_and_its_undoing(served: Served) -> None:
+    made = await served.volumes.CreateVolume(pb.CreateVolumeRequest(name="a"))
+    volume_id = made.volume.id
+    point = (
+        await served.snapshots.CreateSnapshot(
+            pb.CreateSnapshotRequest(name="s", volume_id=volume_id)
+        )
+    ).snapshot
+    request = pb.RewindVolumeRequest(volume_id=volume_id, snapshot_id=point.id, from_generation=1)
+    moved = await served.timeline.RewindVolume(request)
+    assert (moved.moved, moved.volume.generation, moved.volume.head_of) == (True, 2, point.id)
+    again = await served.timeline.RewindVolume(request)
+    assert (again.moved, again.volume) == (False, moved.volume)
+    undone = await served.timeline.UndoRewind(pb.UndoRewindRequest(volume_id=volume_id))
+    assert (undone.moved, undone.volume.generation, undone.volume.head_of) == (True, 3, "1")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await served.timeline.UndoRewind(
+            pb.UndoRewindRequest(volume_id=volume_id, from_generation=-1)
+        )
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_the_node(served: Served) -> None:
     node = await served.node.GetNode(pb.GetNodeRequest())
     assert (node.node_id, node.max_volumes, node.simulated) == ("node-1", 1, True)

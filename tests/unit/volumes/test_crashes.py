@@ -93,6 +93,36 @@ async def with_generations(engine: Engine) -> None:
     assert len((await by_name(engine, "old")).older_lvs) == 2
 
 
+async def with_past(engine: Engine) -> None:
+    """A staged volume beside the kept one: it says `now`, its snapshot says `then`."""
+    await staged_with_data(engine)
+    past = await engine.create("past")
+    path = await engine.stage(past)
+    files(engine).write_file(path, "f", MIB, "then")
+    await engine.snapshots.create("past-snap", past.id)
+    files(engine).write_file(path, "f", MIB, "now")
+
+
+async def rewind_past(engine: Engine) -> None:
+    snapshot = engine.store.naming.snapshot_id("past-snap")
+    await engine.rewinding.rewind(identity(engine, "past"), snapshot, from_generation=1)
+
+
+async def past_says(engine: Engine, text: str, generation: int) -> bool:
+    """Whatever was mounted where: the next publish shows the head."""
+    past = await by_name(engine, "past")
+    path = engine.path(f"stage-ebb.{past.id.rpartition('-')[2]}.1")
+    target = await engine.publish(past, "pod", staged=path)
+    found = files(engine).read_file(target, "f")
+    await engine.staging.unpublish(past.id, target)
+    return (found, past.generation) == (text, generation)
+
+
+async def rewound(engine: Engine) -> None:
+    await with_past(engine)
+    await rewind_past(engine)
+
+
 async def three_volumes(engine: Engine) -> None:
     await staged_with_data(engine)
     for name in ("a", "b"):
@@ -267,6 +297,12 @@ SCENARIOS = {
         lambda e: with_copy(e, 96), stage_copy, lambda e: copy_is_whole(e, 96)
     ),
     "unstage": Scenario(staged_with_data, take_down, kept_is_down, gone=True),
+    "rewind": Scenario(with_past, rewind_past, lambda e: past_says(e, "then", 2)),
+    "undo": Scenario(
+        rewound,
+        lambda e: e.rewinding.undo(identity(e, "past"), from_generation=2),
+        lambda e: past_says(e, "now", 3),
+    ),
     "group": Scenario(three_volumes, make_group, group_is_whole),
     "delete group": Scenario(
         with_group,
