@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from ebbd.errors import InvalidInput
 
 PATH_BYTES = 4095  # PATH_MAX less its terminator
+NAME_BYTES = 255  # NAME_MAX
 
 
 def check_path(path: str, allowed_directories: Sequence[str]) -> str:
@@ -19,6 +20,10 @@ def check_path(path: str, allowed_directories: Sequence[str]) -> str:
     pure = PurePosixPath("/" + path.lstrip("/"))
     if ".." in pure.parts:
         raise InvalidInput(f"{path!r} contains '..'", "give the path without it")
+    if any(len(part.encode()) > NAME_BYTES for part in pure.parts):
+        raise InvalidInput(
+            f"{path[:80]!r} has a name of more than {NAME_BYTES} bytes in it", "shorten it"
+        )
     if not any(PurePosixPath(allowed) in pure.parents for allowed in allowed_directories):
         raise InvalidInput(
             f"{path!r} is not below a directory where ebbd may mount",

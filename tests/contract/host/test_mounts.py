@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,15 @@ async def test_a_mount_point_is_not_removed(bench: Bench) -> None:
     with pytest.raises(WrongState):
         await bench.host.mounts.remove_path(place)
     assert len(await at(bench, place)) == 1
+
+
+async def test_what_ebb_did_not_make_is_not_removed(bench: Bench) -> None:
+    """Whoever may unpublish names a path: it must not be a way to delete somebody's files."""
+    data, pipe = Path(bench.directory) / "data", Path(bench.directory) / "pipe"
+    data.write_bytes(b"kept")
+    os.mkfifo(pipe)
+    for path in (data, pipe):
+        with pytest.raises(WrongState, match="not an empty file"):
+            await bench.host.mounts.remove_path(str(path))
+    assert data.read_bytes() == b"kept"
+    assert pipe.exists()

@@ -46,3 +46,10 @@ def test_a_path_survives_its_escapes(path: str) -> None:
 def test_a_damaged_line_is_told_with_its_place(line: str) -> None:
     with pytest.raises(HostFailure, match=r"table:2"):
         parse(f"{CAPTURED.splitlines()[0]}\n{line}\n", "table")
+
+
+@pytest.mark.parametrize("ending", ["\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_only_a_newline_ends_a_line(ending: str) -> None:
+    """Seen: a mount point with U+2028 in its name made every request fail."""
+    (mount,) = parse(f"36 35 98:0 / /m{ending}nt rw - ext4 /dev/a rw\n")
+    assert mount.target == f"/m{ending}nt"

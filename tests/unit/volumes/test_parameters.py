@@ -89,6 +89,7 @@ def test_paths_in_their_one_form(path: str, form: str) -> None:
         "/b",
         "/a/b\0c",
         "/a/" + "x" * 4096,
+        "/a/" + "x" * 256,
         "/",
     ],
 )

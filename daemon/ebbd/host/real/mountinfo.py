@@ -17,7 +17,9 @@ def unescape(field: str) -> str:
 def parse(text: str, path: str = "mountinfo") -> tuple[Mount, ...]:
     """Every line of a mountinfo file. Raises HostFailure naming `path` and the line."""
     mounts: list[Mount] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Lines end at \n alone: of all that str.splitlines() cuts at, the kernel escapes nothing else,
+    # and anybody who may mount may put it in a path.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):
         try:
             mounts.append(_mount(line))
         except ValueError as error:

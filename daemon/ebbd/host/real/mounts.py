@@ -30,8 +30,8 @@ class RealMounts:
 
     async def table(self) -> tuple[Mount, ...]:
         path = self._root.mount_table
-        text = await offload(str(path), path.read_text, "utf-8", "surrogateescape")
-        return mountinfo.parse(text, str(path))
+        raw = await offload(str(path), path.read_bytes)  # as text, a \r in a path would end a line
+        return mountinfo.parse(raw.decode("utf-8", "surrogateescape"), str(path))
 
     async def mount(
         self, device: str, target: str, filesystem: str, options: Sequence[str]

@@ -58,8 +58,13 @@ class GuardedPaths:
                     return
                 if found == stat.S_IFDIR:
                     os.rmdir(name, dir_fd=parent)
-                else:
+                elif _is_empty_file(parent, name):
                     os.unlink(name, dir_fd=parent)
+                else:
+                    raise WrongState(
+                        f"{path} is not an empty file, as ebb makes them",
+                        "ebb removes no data: remove it yourself",
+                    )
         except NotFound:
             return
         except OSError as error:
@@ -113,6 +118,11 @@ def _kind(path: str, parent: int, name: str) -> int | None:
     if found == stat.S_IFLNK:
         raise _link(path, name)
     return found
+
+
+def _is_empty_file(parent: int, name: str) -> bool:
+    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    return stat.S_ISREG(found.st_mode) and found.st_size == 0
 
 
 def _require(path: str, found: int | None, wanted: int, what: str) -> None:

@@ -32,9 +32,14 @@ def remove_path(path: str, allowed: Sequence[str]) -> None:
     mode = _allowed_mode(path, allowed, parent_needed=False)
     if mode is None:
         return
-    if not stat.S_ISDIR(mode):
+    if stat.S_ISREG(mode) and Path(path).stat().st_size == 0:
         Path(path).unlink()
         return
+    if not stat.S_ISDIR(mode):
+        raise WrongState(
+            f"{path} is not an empty file, as ebb makes them",
+            "ebb removes no data: remove it yourself",
+        )
     try:
         Path(path).rmdir()
     except OSError as error:
