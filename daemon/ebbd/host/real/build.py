@@ -56,4 +56,8 @@ def make_host(
 def _root(prefixed: bool) -> MachineRoot:
     if not prefixed:
         return MachineRoot()
-    return MachineRoot(filesystem=Path("/proc/1/root"), mount_table=Path("/proc/1/mountinfo"))
+    return MachineRoot(
+        filesystem=Path("/proc/1/root"),
+        mount_table=Path("/proc/1/mountinfo"),
+        mount_namespace=Path("/proc/1/ns/mnt"),
+    )

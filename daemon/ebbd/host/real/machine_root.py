@@ -11,11 +11,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class MachineRoot:
-    """`filesystem`: the machine's `/`; `mount_table`: the mountinfo of its mount namespace."""
+    """`filesystem`: the machine's `/`; `mount_table` and `mount_namespace`: of its
+    mount namespace.
+    """
 
     filesystem: Path = Path("/")
     proc: Path = Path("/proc")
     mount_table: Path = Path("/proc/self/mountinfo")
+    mount_namespace: Path | None = None  # None: this process is in it
 
     def path(self, absolute: str) -> Path:
         """The machine's absolute path as this process reaches it."""

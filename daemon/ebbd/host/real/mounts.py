@@ -1,16 +1,21 @@
-"""The Mounts protocol: mount(8) and umount(8), the mount table, and guarded target paths.
+"""The Mounts protocol: mount(8), bind and unmount, the mount table, and guarded target paths.
 
-The programs rather than the system calls, because a prefix can take them into another mount
-namespace. They are told not to resolve paths themselves: what was checked is what is used.
+A target is opened without following any link and held open; mounting, binding and unmounting take
+the descriptor, so what was checked is what is used. mount(8) mounts filesystems, because it knows
+their options; a prefix takes it into another mount namespace.
 """
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
-from ebbd.errors import CommandFailed, InvalidInput, WrongState
+from ebbd.errors import CommandFailed, InvalidInput, NotFound, WrongState
 from ebbd.host.real import mountinfo
 from ebbd.host.real.machine_root import MachineRoot
+from ebbd.host.real.mount_calls import MountCalls
 from ebbd.host.real.offload import offload
-from ebbd.host.real.paths import GuardedPaths
+from ebbd.host.real.paths import GuardedPaths, Place
 from ebbd.host.real.run import Runner
 from ebbd.host.values import Mount
 
@@ -27,6 +32,7 @@ class RealMounts:
         self._runner = runner
         self._root = root
         self._paths = GuardedPaths(root.filesystem)
+        self._calls = MountCalls(root.mount_namespace)
 
     async def table(self) -> tuple[Mount, ...]:
         path = self._root.mount_table
@@ -36,56 +42,104 @@ class RealMounts:
     async def mount(
         self, device: str, target: str, filesystem: str, options: Sequence[str]
     ) -> None:
-        await self._require_target(target)
         for option in options:
             if not option or "," in option or option in _OTHER_DEEDS:
                 raise InvalidInput(f"{option!r} is not a mount option here", "one option a word")
+        async with self._target(target) as place:
+            await self._mount(device, place.itself, target, filesystem, options)
+            await self._require_visible(place, target)
+
+    async def _mount(
+        self, device: str, place: int, target: str, filesystem: str, options: Sequence[str]
+    ) -> None:
+        """mount(8) with the open target: it inherits the descriptor and reaches it by /proc."""
         chosen = ("--options", ",".join(options)) if options else ()
+        opened = f"/proc/self/fd/{place}"
         try:
             await self._runner.run(
                 "mount",
-                *("--no-canonicalize", "--types", filesystem),
+                *("--no-canonicalize", "--no-mtab", "--types", filesystem),
                 *chosen,
-                *("--source", device, "--target", target),
+                *("--source", device, "--target", opened),
                 mutates=True,
+                pass_fds=(place,),
             )
-        except CommandFailed as error:
-            if options and _refused_option(error):
+        except CommandFailed as failed:
+            told = failed.stderr.replace(opened, target)
+            if options and _refused_option(failed):
                 raise InvalidInput(
-                    f"{filesystem} refused to mount {device} with {','.join(options)}: "
-                    f"{error.stderr}",
+                    f"{filesystem} refused to mount {device} with {','.join(options)}: {told}",
                     "check the mount options of the StorageClass; dmesg names the one",
-                ) from error
-            raise
+                ) from failed
+            raise CommandFailed(failed.argv, failed.exit_code, told, failed.remedy) from failed
 
     async def bind(self, source: str, target: str, *, read_only: bool) -> None:
-        """One mount(8) makes both system calls that a read-only bind needs."""
-        await self._require_target(target)
-        await self._runner.run(
-            "mount",
-            "--no-canonicalize",
-            *("--options", "bind,ro" if read_only else "bind"),
-            *("--source", source, "--target", target),
-            mutates=True,
-        )
+        async with self._target(target) as place:
+            origin = await offload(f"path {source}", self._open_source, source)
+            try:
+                await offload(
+                    f"bind of {source} on {target}",
+                    self._calls.bind,
+                    origin,
+                    place.itself,
+                    read_only=read_only,
+                )
+            finally:
+                os.close(origin)
+            await self._require_visible(place, target)
 
     async def unmount(self, target: str) -> None:
         for _ in range(_MOST_STACKED):
             if not any(mount.target == target for mount in await self.table()):
                 return
+            await offload(f"unmount of {target}", self._unmount, target)
+        raise WrongState(
+            f"{target} still has mounts after {_MOST_STACKED} were taken off",
+            "see findmnt; somebody else mounts there, or moves the directories above it",
+        )
+
+    def _unmount(self, target: str) -> None:
+        with self._paths.parent(target) as (parent, name):
             try:
-                await self._runner.run("umount", "--no-canonicalize", target, mutates=True)
-            except CommandFailed as error:
-                if "not mounted" in error.stderr:
-                    return
-                if "busy" in error.stderr:
+                self._calls.unmount(parent, name)
+            except OSError as error:
+                if error.errno == errno.EBUSY:
                     raise WrongState(
                         f"{target} is in use", f"fuser -vm {target} shows by whom; stop them first"
                     ) from error
-                raise
+                if error.errno not in {errno.EINVAL, errno.ENOENT}:
+                    raise  # those two: not mounted any more, which the table tells for certain
+
+    def _open_source(self, source: str) -> int:
+        """A device's name below /dev is udev's and may be a link; any other path may not."""
+        if source.startswith("/dev/"):
+            return os.open(self._root.path(source), os.O_PATH | os.O_CLOEXEC)
+        place = self._paths.open(source)
+        os.close(place.parent)
+        return place.itself
+
+    @asynccontextmanager
+    async def _target(self, target: str) -> AsyncIterator[Place]:
+        """The target, held open so that it stays what it is whatever its path leads to later."""
+        try:
+            place = await offload(f"path {target}", self._paths.open, target)
+        except NotFound as missing:
+            raise WrongState(
+                f"{target} does not exist", "the target is made before it is used"
+            ) from missing
+        try:
+            yield place
+        finally:
+            place.close()
+
+    async def _require_visible(self, place: Place, target: str) -> None:
+        """Whoever moved a directory of the path meanwhile must not be told that it is mounted."""
+        if any(mount.target == target for mount in await self.table()):
+            return
+        await offload(f"unmount of {target}", self._calls.unmount, place.parent, place.name)
         raise WrongState(
-            f"{target} still has mounts after {_MOST_STACKED} were taken off",
-            "see findmnt; somebody else mounts there",
+            f"{target} was moved while it was mounted on",
+            "nothing is mounted; see who renames directories above it, then try again",
         )
 
     async def make_directory(self, path: str) -> None:
@@ -99,10 +153,6 @@ class RealMounts:
 
     async def remove_path(self, path: str) -> None:
         await offload(f"removal of {path}", self._paths.remove, path)
-
-    async def _require_target(self, target: str) -> None:
-        if not await self.exists(target):
-            raise WrongState(f"{target} does not exist", "the target is made before it is used")
 
 
 def _refused_option(error: CommandFailed) -> bool:

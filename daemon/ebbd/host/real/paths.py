@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ebbd.errors import InvalidInput, NotFound, WrongState
@@ -16,6 +17,19 @@ from ebbd.errors import InvalidInput, NotFound, WrongState
 _DIRECTORY_MODE = 0o750
 _FILE_MODE = 0o640
 _WALK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path as it was when it was opened: its parent directory, its name there, and itself."""
+
+    parent: int
+    name: str
+    itself: int
+
+    def close(self) -> None:
+        os.close(self.itself)
+        os.close(self.parent)
 
 
 class GuardedPaths:
@@ -27,20 +41,32 @@ class GuardedPaths:
     def kind(self, path: str) -> int | None:
         """stat.S_IFMT of what is there, None when nothing is. Raises InvalidInput for a link."""
         try:
-            with self._parent(path) as (parent, name):
+            with self.parent(path) as (parent, name):
                 return _kind(path, parent, name)
         except NotFound:
             return None
 
+    def open(self, path: str) -> Place:
+        """The path opened (O_PATH); the caller closes it. Raises NotFound, InvalidInput."""
+        with self.parent(path) as (parent, name):
+            try:
+                itself = os.open(name, _WALK, dir_fd=parent)
+            except FileNotFoundError as error:
+                raise NotFound(f"{path} does not exist", "make it first") from error
+            if stat.S_ISLNK(os.fstat(itself).st_mode):
+                os.close(itself)
+                raise _link(path, name)
+            return Place(os.dup(parent), name, itself)
+
     def make_directory(self, path: str) -> None:
-        with self._parent(path) as (parent, name):
+        with self.parent(path) as (parent, name):
             try:
                 os.mkdir(name, _DIRECTORY_MODE, dir_fd=parent)
             except FileExistsError:
                 _require(path, _kind(path, parent, name), stat.S_IFDIR, "a directory")
 
     def make_file(self, path: str) -> None:
-        with self._parent(path) as (parent, name):
+        with self.parent(path) as (parent, name):
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
                 os.close(os.open(name, flags, _FILE_MODE, dir_fd=parent))
@@ -52,7 +78,7 @@ class GuardedPaths:
 
     def remove(self, path: str) -> None:
         try:
-            with self._parent(path) as (parent, name):
+            with self.parent(path) as (parent, name):
                 found = _kind(path, parent, name)
                 if found is None:
                     return
@@ -77,7 +103,7 @@ class GuardedPaths:
             raise
 
     @contextmanager
-    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+    def parent(self, path: str) -> Iterator[tuple[int, str]]:
         """The opened parent directory and the last component of an absolute path."""
         parts = path.split("/")
         if parts[0] or ".." in parts or "." in parts or "\0" in path:

@@ -23,7 +23,6 @@ PROGRAMS = (
     Program("lvm", "lvm2", essential=True),
     Program("thin_check", "thin-provisioning-tools", essential=True),  # LVM runs it itself
     Program("mount", "mount", essential=True),
-    Program("umount", "mount", essential=True),
     Program("losetup", "mount", essential=True),
     Program("blkid", "util-linux", essential=True),
     Program("unshare", "util-linux", essential=True),

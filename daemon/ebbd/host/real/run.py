@@ -155,15 +155,20 @@ class Runner:
         stdin: str | None = None,
         environment: Mapping[str, str] | None = None,
         accepted: Collection[int] = (0,),
+        pass_fds: Sequence[int] = (),
     ) -> Completed:
         """Run to the end. `mutates`: let it finish though the caller is cancelled.
+
+        `pass_fds` are open in the process under the same numbers.
 
         Raises CommandFailed on an exit code that is not accepted, DeadlineExceeded after
         killing it at the deadline, Unavailable when the program is not installed.
         """
         argv = (*self._prefix, self.path(program), *arguments)
         deadline_s = self._timeout_s if timeout_s is None else timeout_s
-        task = asyncio.create_task(self._execute(argv, deadline_s, stdin, environment or {}))
+        task = asyncio.create_task(
+            self._execute(argv, deadline_s, stdin, environment or {}, pass_fds)
+        )
         self._running.add(task)
         task.add_done_callback(self._ended)
         try:
@@ -206,8 +211,9 @@ class Runner:
         timeout_s: float,
         stdin: str | None,
         environment: Mapping[str, str],
+        pass_fds: Sequence[int],
     ) -> Completed:
-        process = await _spawn(argv, environment, asyncio.subprocess.PIPE)
+        process = await _spawn(argv, environment, asyncio.subprocess.PIPE, pass_fds)
         talk = asyncio.ensure_future(process.communicate((stdin or "").encode()))
         try:
             async with asyncio.timeout(timeout_s):

@@ -7,7 +7,6 @@ _TOOLS = {
     "thin_check": "thin-provisioning-tools",
     "blkid": "util-linux",
     "mount": "mount",
-    "umount": "mount",
     "losetup": "mount",
     "fstrim": "util-linux",
     "mkfs.ext4": "e2fsprogs",
