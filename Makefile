@@ -40,7 +40,7 @@ imports: setup-python
 proto-check: setup-python
 	$(BIN)/python proto/generate.py --check
 unit: setup-go ## unit and contract tests only
-	$(BIN)/pytest -q -n auto tests/unit tests/contract tests/conformance
+	$(BIN)/pytest -q -n auto tests/unit tests/contract tests/conformance tests/hostile
 sanity-simulated: setup-go
 	PYTHONPATH=tests $(BIN)/python -m conformance.sanity simulated
 

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from structlog.typing import FilteringBoundLogger
 
 from ebb_csi import logs, status, validate
 from ebb_csi.router import Context
 
 Behaviour = Callable[[Message, Context], Awaitable[Message]]
+Deserialize = Callable[[bytes], Message]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # None: nobody serves that method
 
 # Asked every few seconds by probes and orchestrators: worth a line only when they fail.
@@ -40,21 +41,31 @@ class Calls(grpc.aio.ServerInterceptor):
             return handler
         behaviour = cast("Behaviour", handler.unary_unary)  # typed for synchronous servers only
         return grpc.unary_unary_rpc_method_handler(
-            self._guarded(method.rpartition("/")[2], behaviour),
-            request_deserializer=handler.request_deserializer,
+            self._guarded(
+                method.rpartition("/")[2],
+                behaviour,
+                cast("Deserialize", handler.request_deserializer),
+            ),
+            # Bytes as they came: what gRPC cannot decode it answers with UNKNOWN and a traceback.
+            request_deserializer=None,
             response_serializer=handler.response_serializer,
         )
 
-    def _guarded(self, method: str, behaviour: Behaviour) -> Behaviour:
-        async def call(request: Message, context: Context) -> Message:
-            log = self._log.bind(method=method, request=logs.loggable(request))
+    def _guarded(
+        self, method: str, behaviour: Behaviour, deserialize: Deserialize
+    ) -> Callable[[bytes, Context], Awaitable[Message]]:
+        async def call(raw: bytes, context: Context) -> Message:
+            log = self._log.bind(method=method)
             started = self._clock()
 
             def duration_ms() -> float:
                 return round((self._clock() - started) * 1000, 1)
 
             try:
+                request = decoded(raw, deserialize)
                 validate.limits(request)
+                # Not before its limits are known to hold: a line has a size then.
+                log = log.bind(request=logs.loggable(request))
                 reply = await behaviour(request, context)
             except asyncio.CancelledError:
                 log.warning("caller left", duration_ms=duration_ms())
@@ -75,3 +86,12 @@ class Calls(grpc.aio.ServerInterceptor):
             return reply
 
         return call
+
+
+def decoded(raw: bytes, deserialize: Deserialize) -> Message:
+    try:
+        return deserialize(raw)
+    except DecodeError as error:
+        raise status.invalid(
+            f"the request is not the message that this call takes ({error}); send one of CSI 1.12"
+        ) from error

@@ -48,8 +48,21 @@ PASSED_ON = frozenset(
 )
 
 
+# Messages travel in the trailing metadata, of which gRPC takes 8 KiB in all, and up to three bytes
+# for each that is not printable ASCII.
+TOLD_BYTES = 2400
+
+
 def answer(failure: Exception) -> Answer:
-    """The status for whatever a handler raised."""
+    """The status for whatever a handler raised; its message is cut to what gRPC can carry."""
+    told = full_answer(failure)
+    raw = told.message.encode()
+    if len(raw) <= TOLD_BYTES:
+        return told
+    return Answer(told.code, f"{raw[:TOLD_BYTES].decode(errors='ignore')} … (cut)")
+
+
+def full_answer(failure: Exception) -> Answer:
     if isinstance(failure, Refusal):
         return Answer(failure.code, failure.message)
     if isinstance(failure, grpc.aio.AioRpcError):

@@ -10,14 +10,15 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from ebbd.errors import EbbError
+from ebbd.errors import EbbError, InvalidInput
 
 Context = grpc.aio.ServicerContext[Any, Any]
 # Generic in its stubs only, hence the quotes.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 Serve = Callable[[Any, Context], Awaitable[Any]]
+Deserialize = Callable[[bytes], Message]
 
 
 # Messages travel in the trailing metadata, of which gRPC takes 8 KiB in all, and up to three bytes
@@ -42,18 +43,23 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             return handler
         return grpc.unary_unary_rpc_method_handler(
             # grpc types a handler for synchronous servers only; this server's are coroutines.
-            self._guarded(cast("Serve", handler.unary_unary), method.rpartition("/")[2]),
-            request_deserializer=handler.request_deserializer,
+            self._guarded(
+                cast("Serve", handler.unary_unary),
+                cast("Deserialize", handler.request_deserializer),
+                method.rpartition("/")[2],
+            ),
+            # Bytes as they came: what gRPC cannot decode it answers with UNKNOWN and a traceback.
+            request_deserializer=None,
             response_serializer=handler.response_serializer,
         )
 
-    def _guarded(self, serve: Serve, method: str) -> Serve:
-        async def guarded(request: Message, context: Context) -> Message:
+    def _guarded(self, serve: Serve, deserialize: Deserialize, method: str) -> Serve:
+        async def guarded(raw: bytes, context: Context) -> Message:
             began_s = monotonic()
             reply: Message | None = None
             code, told = "CANCELLED", "the caller left"
             try:
-                reply = await serve(request, context)
+                reply = await serve(_decoded(raw, deserialize), context)
                 code, told = "OK", ""
             except EbbError as error:
                 code, told = error.code, str(error)
@@ -69,6 +75,16 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             return reply
 
         return guarded
+
+
+def _decoded(raw: bytes, deserialize: Deserialize) -> Message:
+    try:
+        return deserialize(raw)
+    except DecodeError as error:
+        raise InvalidInput(
+            f"the request is not the message that this call takes: {error}",
+            "use a client of the same version as ebbd",
+        ) from error
 
 
 def _fitting(told: str) -> str:

@@ -81,6 +81,8 @@ class VolumeService(VolumesServicer):
     async def ExpandVolume(
         self, request: pb.ExpandVolumeRequest, context: Context
     ) -> pb.ExpandVolumeResponse:
+        if request.volume_path:  # before anything grows: a refusal must have changed nothing
+            await self._observer.require_mount(request.volume_id, request.volume_path)
         outcome = await self._lifecycle.expand(
             request.volume_id, request.required_bytes, request.limit_bytes
         )

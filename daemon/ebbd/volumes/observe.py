@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ebbd.errors import NotFound, WrongState
+from ebbd.errors import InvalidInput, NotFound, WrongState
 from ebbd.host.values import DeviceInfo, Mount, Usage
 from ebbd.model import Volume
 from ebbd.volumes.devices import Devices
 from ebbd.volumes.operations import finish
+from ebbd.volumes.paths import check_path
 from ebbd.volumes.store import Store
 from ebbd.volumes.use import filesystem_problem, mounts_at, mounts_of, shows
 
@@ -76,12 +77,27 @@ class Observer:
             mount = await self._mount_at(volume, info, volume_path)
             used = await self._store.host.filesystems.usage(mount.target)
         else:
-            if not await self._store.host.mounts.exists(volume_path):
-                raise NotFound(f"there is nothing at {volume_path!r}", "give its published path")
+            await self._require_path(volume_path)
             mapped = await self._store.host.dm.mapped_bytes(volume.vg, volume.lv_name)
             used = Usage(volume.lv_bytes, mapped, volume.lv_bytes - mapped, 0, 0, 0)
         [observation] = await self.observe([volume])
         return used, observation.problem
+
+    async def _require_path(self, volume_path: str) -> None:
+        """NotFound where nothing is, or where ebbd may not even look (CSI wants that code)."""
+        try:
+            path = check_path(volume_path, self._store.settings.allowed_directories)
+            found = await self._store.host.mounts.exists(path)
+        except (InvalidInput, WrongState) as refused:
+            raise NotFound(refused.message, refused.remedy) from refused
+        if not found:
+            raise NotFound(f"there is nothing at {volume_path!r}", "give its published path")
+
+    async def require_mount(self, volume_id: str, volume_path: str) -> None:
+        """NotFound unless a volume with a filesystem is mounted at the path."""
+        volume = await self._store.require_volume(volume_id)
+        if volume.filesystem:
+            await self._mount_at(volume, await self._devices.info(volume), volume_path)
 
     async def grow(self, volume_id: str, volume_path: str) -> None:
         """Let a mounted filesystem fill its device. Not mounted: nothing to do until it is
