@@ -4,15 +4,27 @@ The text is composed, not loaded: the node tree knows every line, so that a prob
 name it, and a key written twice is a problem like any other instead of an end.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    Event,
+    ScalarEvent,
+)
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]  # keys and list positions, from the top
+
+_LONGEST_TEXT = 1 << 20
+_DEEPEST = 16  # pools, one of them, its loop, its file: four
+_BRACKETS = re.compile(rf"(?:[\[{{]\s*){{{_DEEPEST + 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +72,13 @@ def dotted(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            text += f".{_printable(part)}" if text else _printable(part)
     return text
+
+
+def _printable(text: str) -> str:
+    """A key may hold any character, and a terminal obeys some of them."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def suggestion(key: str, allowed: Mapping[str, object]) -> str:
@@ -76,6 +93,9 @@ def read_yaml(text: str, file: str) -> Source:
     source = Source(file)
     yaml = YAML(typ="safe", pure=True)
     try:
+        if (refused := _refused(yaml, text)) is not None:
+            source.add_at(*refused)
+            return source
         node = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -87,6 +107,48 @@ def read_yaml(text: str, file: str) -> Source:
         return source
     source.value = None if node is None else _Reader(yaml, source).plain(node, ())
     return source
+
+
+def _refused(yaml: YAML, text: str) -> tuple[int, Path, str] | None:
+    """What no configuration needs, found before a tree is built: line, path and message.
+
+    An alias can make a few lines mean millions of values, or itself; nesting without end ends the
+    interpreter's stack; a tag names a constructor, which trusts that the text is fit for it.
+    """
+    if len(text) > _LONGEST_TEXT:
+        return 1, (), f"more than {_LONGEST_TEXT} characters; no configuration is that long"
+    if (found := _BRACKETS.search(text)) is not None:  # the scanner's time grows with their square
+        line = text.count("\n", 0, found.start()) + 1
+        return line, (), f"nested more than {_DEEPEST} deep; see docs/config.md for the shape"
+    depth = 0
+    for event in yaml.parse(text):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+        if told := _unwanted(event, depth):
+            return event.start_mark.line + 1, (), told
+    return None
+
+
+def _unwanted(event: Event, depth: int) -> str:
+    if depth > _DEEPEST:
+        return f"nested more than {_DEEPEST} deep; see docs/config.md for the shape"
+    if isinstance(event, AliasEvent):
+        return "an alias (*name) is not taken here; write the value out"
+    if getattr(event, "tag", None) is not None:
+        return f"a tag ({event.tag}) is not taken here; write the value alone"
+    if isinstance(event, ScalarEvent) and not _is_text(event.value):
+        return "half of a surrogate pair is no character; write the character"
+    return ""
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Reader:
