@@ -20,12 +20,20 @@ _CLAIM_NAME = f"{CO_PREFIX}pvc/name"
 _CLAIM_NAMESPACE = f"{CO_PREFIX}pvc/namespace"
 # Each list is one tag of at most 1,024 characters, escaped at up to three a character.
 OPTIONS_CHARACTERS = 256
+MOUNT_OPTIONS_BYTES = 8192  # twice what CSI allows in a request; a command line has an end
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 # Kubernetes' own bound for object names (RFC 1123 subdomain).
 _OBJECT_NAME = re.compile(r"[A-Za-z0-9.-]{0,253}\Z")
 _MOUNT_OPTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=/+\-]*\Z")
-# Options that would defeat what ebb promises of a mount.
-_REFUSED_MOUNT_OPTIONS = frozenset({"bind", "rbind", "move", "remount", "loop", "make-shared"})
+# Options that would defeat what ebb promises of a mount: another deed than mounting this device,
+# another device or file beside it, or something that mount(8) does to the target or remembers.
+_PROPAGATION = {"shared", "rshared", "slave", "rslave", "private", "rprivate", "unbindable"}
+_REFUSED_MOUNT_OPTIONS = frozenset(
+    {"bind", "rbind", "move", "remount", "loop", "offset", "sizelimit", "encryption", "make-shared"}
+    | {"journal_path", "journal_dev", "logdev", "rtdev", "device", "helper", "uhelper", "fstype"}
+    | {"user", "users", "owner", "group", "nofail", "runbindable", *_PROPAGATION}
+)
+_REFUSED_PREFIXES = ("x-mount.", "verity.")
 
 
 def parse_parameters(values: Mapping[str, str]) -> Parameters:
@@ -54,8 +62,14 @@ def parse_parameters(values: Mapping[str, str]) -> Parameters:
 
 def check_mount_options(options: tuple[str, ...]) -> tuple[str, ...]:
     """Mount options one by one; what they mean is the filesystem's business."""
+    if sum(len(option) + 1 for option in options) > MOUNT_OPTIONS_BYTES:
+        raise InvalidInput(
+            f"the mount options have more than {MOUNT_OPTIONS_BYTES} bytes", "leave some out"
+        )
     for option in options:
-        if not _MOUNT_OPTION.match(option) or option.partition("=")[0] in _REFUSED_MOUNT_OPTIONS:
+        name = option.partition("=")[0].lower()
+        refused = name in _REFUSED_MOUNT_OPTIONS or name.startswith(_REFUSED_PREFIXES)
+        if refused or not _MOUNT_OPTION.match(option):
             raise InvalidInput(
                 f"mount option {option!r} is not allowed",
                 "use options of mount(8) for this filesystem, such as noatime or discard",

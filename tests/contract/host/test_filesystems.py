@@ -67,8 +67,36 @@ async def test_mkfs_takes_options(bench: Bench, kind: str, options: list[str]) -
 
 
 @KINDS
-@pytest.mark.parametrize("options", [["--no-such-option"], ["-y"], ["-d", "/etc"]])
+@pytest.mark.parametrize("options", [["--no-such-option"], ["-y"], ["-d", "/etc"], ["etc"], [""]])
 async def test_options_that_mkfs_refuses(bench: Bench, kind: str, options: list[str]) -> None:
+    device = await bench.volume()
+    with pytest.raises(InvalidInput):
+        await bench.host.filesystems.make(device, kind, options)
+    assert await bench.host.filesystems.signature(device) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("ext4", ["-d", "."]),  # would copy the whole machine into the volume
+        ("ext4", ["-detc"]),
+        ("ext4", ["-qd", ".."]),
+        ("ext4", ["-z", "undo"]),
+        ("ext4", ["-J", "size=4,device=UUID=x"]),
+        ("xfs", ["-p", "protofile"]),
+        ("xfs", ["-l", "logdev=sda"]),
+        ("xfs", ["-d", "size=1g,name=sda"]),
+        ("xfs", ["-c", "options=f"]),
+        ("btrfs", ["--rootdir=."]),
+        ("btrfs", ["--rootdir", "etc"]),
+        ("btrfs", ["-r", "."]),
+        ("btrfs", ["sda"]),
+        ("btrfs", ["--", "sda"]),
+    ],
+)
+async def test_mkfs_reads_and_writes_nothing_else(
+    bench: Bench, kind: str, options: list[str]
+) -> None:
     device = await bench.volume()
     with pytest.raises(InvalidInput):
         await bench.host.filesystems.make(device, kind, options)

@@ -69,6 +69,24 @@ def test_a_requests_mount_flags_may_be_as_long_as_csi_allows() -> None:
 
 
 @pytest.mark.parametrize(
+    "flag",
+    [
+        *("loop=/dev/loop0", "offset=4096", "journal_path=/dev/sda", "logdev=/dev/sda", "LOOP"),
+        *("device=/dev/sda", "X-mount.mkdir=0777", "x-mount.subdir=a", "rshared", "uhelper=x"),
+        *("remount", "-o", "a,b", "a b", "", "verity.roothash=00", "\x1b[2J"),
+    ],
+)
+def test_mount_flags_that_do_something_else_are_refused(flag: str) -> None:
+    with pytest.raises(InvalidInput):
+        check_mount_options((flag,))
+
+
+def test_mount_flags_have_an_end() -> None:
+    with pytest.raises(InvalidInput, match="more than 8192 bytes"):
+        check_mount_options(("noatime",) * 2000)
+
+
+@pytest.mark.parametrize(
     ("path", "form"),
     [("/a/b", "/a/b"), ("/a/b/", "/a/b"), ("//a//b/.", "/a/b"), ("/a/ä b\n", "/a/ä b\n")],
 )

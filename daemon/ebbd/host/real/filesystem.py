@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from ebbd.errors import CommandFailed, InvalidInput, SizeOutOfRange, WrongState
+from ebbd.host.mkfs_options import check_mkfs_options
 from ebbd.host.real.blockdev import is_free, opened, size_of
 from ebbd.host.real.filesystem_identity import Identity
 from ebbd.host.real.machine_root import MachineRoot
@@ -68,7 +69,7 @@ class RealFilesystems:
         self, device: str, kind: str, options: Sequence[str], *, overwrite: bool = False
     ) -> None:
         program, usual, force = _made_by(kind)
-        _checked_options(options)
+        check_mkfs_options(kind, options)
         if (size := await offload(f"size of {device}", size_of, device)) < SMALLEST_BYTES[kind]:
             raise SizeOutOfRange(
                 f"{kind} needs at least {SMALLEST_BYTES[kind] // _MIB} MiB, "
@@ -128,15 +129,6 @@ def _made_by(kind: str) -> tuple[str, tuple[str, ...], str]:
     if kind not in _MAKE:
         raise InvalidInput(f"{kind!r} is not a file system ebb makes", f"use {', '.join(_MAKE)}")
     return _MAKE[kind]
-
-
-def _checked_options(options: Sequence[str]) -> None:
-    """They are words of a request: none may name another device, file or folder of the machine."""
-    for option in options:
-        if "/" in option or not option:
-            raise InvalidInput(
-                f"{option!r} cannot be an option of mkfs", "options may not name paths"
-            )
 
 
 def _read_first(device: str) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ebbd.errors import CommandFailed, InvalidInput, NoRoom, NotFound, SizeOutOfRange, WrongState
+from ebbd.host.mkfs_options import check_mkfs_options
 from ebbd.host.simulated.device import Device
 from ebbd.host.simulated.faults import Step
 from ebbd.host.simulated.machine import Machine
-from ebbd.host.simulated.options import check_mkfs_options
 from ebbd.host.simulated.superblock import Superblock
 from ebbd.host.values import Usage
 

@@ -1,31 +1,10 @@
-"""Which mkfs arguments and mount options the simulated tools take: the real ones' manual pages.
-
-Sources: mke2fs(8), mkfs.xfs(8), mkfs.btrfs(8); mount(8), ext4(5), xfs(5), btrfs(5).
-"""
+"""Which mount options the simulated mount takes: mount(8), ext4(5), xfs(5), btrfs(5)."""
 
 import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
 from ebbd.errors import InvalidInput
-
-# Per kind: the flags that stand alone, and those that take a value.
-_MKFS_FLAGS = {
-    "ext4": (
-        {"-c", "-D", "-F", "-j", "-K", "-n", "-q", "-S", "-v"},
-        {"-b", "-C", "-d", "-e", "-E", "-g", "-G", "-i", "-I", "-J", "-l", "-L", "-m", "-M"}
-        | {"-N", "-o", "-O", "-r", "-t", "-T", "-U", "-z"},
-    ),
-    "xfs": (
-        {"-f", "-K", "-N", "-q"},
-        {"-b", "-c", "-d", "-i", "-l", "-L", "-m", "-n", "-p", "-r", "-s"},
-    ),
-    "btrfs": (
-        {"-f", "--force", "-K", "--nodiscard", "-M", "--mixed", "-q", "--quiet", "-v"},
-        {"-d", "--data", "-m", "--metadata", "-n", "--nodesize", "-s", "--sectorsize"}
-        | {"-L", "--label", "-O", "--features", "-R", "-U", "--uuid", "--csum", "--checksum"},
-    ),
-}
 
 
 def _words(text: str) -> frozenset[str]:
@@ -74,28 +53,6 @@ _VALUES = MappingProxyType(
         ("btrfs", "compress"): re.compile("no|none|lzo|(zlib|zstd)(:[0-9]+)?"),
     }
 )
-
-
-def check_mkfs_options(kind: str, options: Sequence[str]) -> None:
-    """InvalidInput on an argument that mkfs would refuse, or that names a path."""
-    alone, valued = _MKFS_FLAGS[kind]
-    for word in options:
-        if "/" in word or not word:
-            raise InvalidInput(
-                f"{word!r} cannot be an option of mkfs", "options may not name paths"
-            )
-    words = iter(options)
-    for word in words:
-        flag, equals, _ = word.partition("=")
-        if word in alone or (equals and flag.startswith("--") and flag in valued):
-            continue
-        if word in valued:
-            if next(words, None) is None:
-                raise InvalidInput(f"mkfs.{kind}: {word} wants a value", f"see mkfs.{kind}(8)")
-            continue
-        if word[:2] in valued and not word.startswith("--"):
-            continue  # the value in the same word: -m0
-        raise InvalidInput(f"mkfs.{kind} does not take {word!r}", f"see mkfs.{kind}(8)")
 
 
 def check_mount_options(kind: str, options: Sequence[str]) -> None:
