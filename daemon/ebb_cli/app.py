@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from ebb_cli import options
-from ebb_cli.commands import completion, doctor, group, node, pool, snapshot, timeline, volume
+from ebb_cli.commands import (
+    certs,
+    completion,
+    doctor,
+    group,
+    node,
+    pool,
+    snapshot,
+    timeline,
+    volume,
+)
 from ebb_cli.options import Globals
 
 EPILOG = (
@@ -69,6 +79,7 @@ def build() -> typer.Typer:
         ("group", group.app),
         ("pool", pool.app),
         ("node", node.app),
+        ("certs", certs.app),
     ):
         app.add_typer(noun, name=name)
     app.command("rewind")(timeline.rewind)

@@ -15,6 +15,7 @@ from ebbd.api.node_service import NodeService
 from ebbd.api.server import serving
 from ebbd.api.snapshot_service import SnapshotService
 from ebbd.api.timeline_service import TimelineService
+from ebbd.api.tls_server import serving_tls
 from ebbd.api.volume_service import VolumeService
 from ebbd.config import Config, PoolConfig
 from ebbd.host.protocols import Host
@@ -101,6 +102,14 @@ async def daemon(
     async with (
         store.serve(),
         serving(config.api.socket, config.api.group, services, log, grace_s=GRACE_S),
+        serving_tls(
+            config.api.listen,
+            config.node.id,
+            store.naming.key,
+            services,
+            log,
+            grace_s=GRACE_S,
+        ),
     ):
         log.info("ready", version=__version__, node=config.node.id, socket=config.api.socket)
         yield store

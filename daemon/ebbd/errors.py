@@ -9,6 +9,7 @@
     ├─ WrongState           in use, not staged, beyond its access      FAILED_PRECONDITION
     ├─ Busy                 another operation holds it; bad page token ABORTED
     ├─ Unavailable          pool missing, recovering, shutting down    UNAVAILABLE
+    ├─ NotPermitted         the certificate has not the right          PERMISSION_DENIED
     ├─ DeadlineExceeded     the tool or the caller ran out of time     DEADLINE_EXCEEDED
     └─ HostFailure          a tool or the kernel refused               INTERNAL
        └─ CommandFailed     a process, with its exit code and stderr
@@ -64,6 +65,10 @@ class Busy(EbbError):
 
 class Unavailable(EbbError):
     code = "UNAVAILABLE"
+
+
+class NotPermitted(EbbError):
+    code = "PERMISSION_DENIED"
 
 
 class DeadlineExceeded(EbbError):

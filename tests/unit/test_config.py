@@ -64,6 +64,29 @@ default_pool: disks/pool0
     assert config.default_pool == "disks/pool0"
 
 
+def test_a_tcp_address_comes_with_its_three_files() -> None:
+    listen = parse("""
+api:
+  listen: {address: "[::]:7443", certificate: /t/a.crt, key: /t/a.key, client_ca: /t/ca.crt}
+""").api.listen
+    assert listen is not None
+    assert (listen.address, listen.certificate) == ("[::]:7443", "/t/a.crt")
+    assert (listen.key, listen.client_ca) == ("/t/a.key", "/t/ca.crt")
+    assert problems("api: {listen: {address: '0.0.0.0:7443', certificate: /c, key: k}}") == [
+        "ebbd.yaml:1: api.listen.key: 'k' is not an absolute path without ..; write it from / on",
+        "ebbd.yaml:1: api.listen.client_ca: is missing; it must be given",
+    ]
+
+
+@pytest.mark.parametrize("address", ["", "7443", ":7443", "host:", "host:0", "host:65536", "a:b:1"])
+def test_what_is_no_tcp_address_is_refused(address: str) -> None:
+    [told] = problems(
+        f"api:\n  listen:\n    address: {address!r}\n    certificate: /c\n    key: /k\n"
+        "    client_ca: /a\n"
+    )
+    assert told.startswith(f"ebbd.yaml:3: api.listen.address: {address!r} is not HOST:PORT; write")
+
+
 def test_all_problems_are_told_at_once_with_line_and_key() -> None:
     told = problems("""
 node: {kee: abcdefgh}
@@ -81,7 +104,10 @@ log: {level: loud}
 """)
     assert told == [
         "ebbd.yaml:2: node.kee: unknown key; did you mean key? allowed here: id, key, max_volumes",
-        "ebbd.yaml:4: api.sokcet: unknown key; did you mean socket? allowed here: socket, group",
+        (
+            "ebbd.yaml:4: api.sokcet: unknown key; did you mean socket? "
+            "allowed here: socket, group, listen"
+        ),
         (
             'ebbd.yaml:9: pools[0].loop.size: "10Q" is not a quantity; '
             "write a number such as 10Gi or 500M"

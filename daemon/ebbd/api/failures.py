@@ -69,7 +69,14 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
                 code, told = "INTERNAL", f"a defect in ebbd: {defect!r}; please report it"
             finally:
                 took_ms = round((monotonic() - began_s) * 1000, 1)
-                self._log.info("call", method=method, code=code, took_ms=took_ms, told=told)
+                self._log.info(
+                    "call",
+                    method=method,
+                    code=code,
+                    took_ms=took_ms,
+                    told=told,
+                    **_caller(context),
+                )
             if reply is None:
                 await context.abort(grpc.StatusCode[code], _fitting(told))
             return reply
@@ -85,6 +92,12 @@ def _decoded(raw: bytes, deserialize: Deserialize) -> Message:
             f"the request is not the message that this call takes: {error}",
             "use a client of the same version as ebbd",
         ) from error
+
+
+def _caller(context: Context) -> dict[str, str]:
+    """Whose certificate it was, for calls over TLS; on the socket nobody has a name."""
+    told = context.auth_context().get("x509_common_name")
+    return {"caller": b", ".join(told).decode(errors="replace")} if told else {}
 
 
 def _fitting(told: str) -> str:

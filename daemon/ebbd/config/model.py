@@ -26,6 +26,7 @@ from ebbd.config.values import (
     not_empty,
     refuse,
     socket_path,
+    tcp_address,
 )
 
 
@@ -41,11 +42,21 @@ class NodeConfig(_Section):
     max_volumes: Annotated[int, Field(ge=1)] | None = None
 
 
+class ListenConfig(_Section):
+    """A TCP address for ebb.v1, with TLS on both sides: there is no other way over TCP."""
+
+    address: Annotated[str, AfterValidator(tcp_address)]
+    certificate: AbsolutePath
+    key: AbsolutePath
+    client_ca: AbsolutePath
+
+
 class ApiConfig(_Section):
-    """Where ebb.v1 listens, and the group that may talk to it."""
+    """Where ebb.v1 listens, and the group that may talk to it. `listen` None: nowhere else."""
 
     socket: Annotated[AbsolutePath, AfterValidator(socket_path)] = "/run/ebb/ebbd.sock"
     group: Annotated[str, Field(min_length=1)] = "ebb"
+    listen: ListenConfig | None = None
 
 
 class LoopConfig(_Section):

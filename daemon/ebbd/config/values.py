@@ -19,6 +19,8 @@ _SOCKET_PATH_BYTES = 107  # sun_path holds 108 with its final zero (unix(7))
 _LV_NAME = r"[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,126}"  # lvm(8), "VALID NAMES"
 _POOL_NAME = re.compile(f"{_LV_NAME}/{_LV_NAME}")
 _NODE_KEY = re.compile("[a-z2-7]{8}")
+_TCP_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_PORTS = range(1, 65536)
 
 
 def refuse(message: str) -> PydanticCustomError:
@@ -79,6 +81,13 @@ def node_id(value: str) -> str:
 def socket_path(value: str) -> str:
     if len(value.encode()) > _SOCKET_PATH_BYTES:
         raise refuse(f"the path is longer than the {_SOCKET_PATH_BYTES} bytes a socket can have")
+    return value
+
+
+def tcp_address(value: str) -> str:
+    found = _TCP_ADDRESS.fullmatch(value)
+    if not found or int(found[2]) not in _PORTS:
+        raise refuse(f"{value!r} is not HOST:PORT; write for example 0.0.0.0:7443 or [::]:7443")
     return value
 
 

@@ -19,6 +19,7 @@ CODES = {
     "WrongState": "FAILED_PRECONDITION",
     "Busy": "ABORTED",
     "Unavailable": "UNAVAILABLE",
+    "NotPermitted": "PERMISSION_DENIED",
     "DeadlineExceeded": "DEADLINE_EXCEEDED",
     "HostFailure": "INTERNAL",
     "CommandFailed": "INTERNAL",
