@@ -4,18 +4,22 @@ import argparse
 import asyncio
 import fcntl
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
+from pydantic_core import PydanticCustomError
 
 from ebbd import __version__
 from ebbd.app import run
 from ebbd.config import Config, load_config
+from ebbd.config.values import node_id
 from ebbd.errors import EbbError, Unavailable
 from ebbd.host.protocols import Host
+from ebbd.notify import ServiceManager
 
 DEFAULT_CONFIG = Path("/etc/ebb/ebbd.yaml")
 EXIT_FAILED = 1
@@ -59,7 +63,14 @@ def _only_one(run_directory: str) -> Iterator[None]:
         yield
 
 
-def _arguments() -> argparse.ArgumentParser:
+def _node_id(given: str) -> str:
+    try:
+        return node_id(given)
+    except PydanticCustomError as refused:
+        raise argparse.ArgumentTypeError(refused.message()) from refused
+
+
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ebbd", description="The daemon that owns this node's thin pools."
     )
@@ -73,17 +84,29 @@ def _arguments() -> argparse.ArgumentParser:
         "--simulate", action="store_true", help="keep everything in memory; touch no device"
     )
     parser.add_argument("--socket", metavar="PATH", help="listen here instead of api.socket")
+    parser.add_argument(
+        "--node-id",
+        type=_node_id,
+        metavar="ID",
+        help="what the CO calls this node, instead of node.id: one file then serves every node",
+    )
     parser.add_argument("--version", action="version", version=f"ebbd {__version__}")
     return parser
 
 
-def _configure(config_file: Path | None, socket: str | None) -> Config:
-    if config_file is None and DEFAULT_CONFIG.exists():
-        config_file = DEFAULT_CONFIG
-    config = load_config(config_file)
-    if socket is None:
-        return config
-    return config.model_copy(update={"api": config.api.model_copy(update={"socket": socket})})
+def _configure(given: argparse.Namespace) -> Config:
+    """The file's configuration, with what the command line says in its stead."""
+    file: Path | None = given.config
+    if file is None and DEFAULT_CONFIG.exists():
+        file = DEFAULT_CONFIG
+    config = load_config(file)
+    if given.socket is not None:
+        api = config.api.model_copy(update={"socket": given.socket})
+        config = config.model_copy(update={"api": api})
+    if given.node_id is not None:
+        node = config.node.model_copy(update={"id": given.node_id})
+        config = config.model_copy(update={"node": node})
+    return config
 
 
 # Each house is imported only where it is used: start-up counts on a slow machine.
@@ -105,15 +128,16 @@ def _real_host(config: Config) -> Host:
 
 def main() -> int:
     """Run until told to stop; 1 and one line on stderr when that is not possible."""
-    given = _arguments().parse_args()
+    given = arguments().parse_args()
+    manager = ServiceManager.of(os.environ)
     try:
-        config = _configure(given.config, given.socket)
+        config = _configure(given)
         log = _log(config)
         if given.simulate:
-            asyncio.run(run(config, _simulated_host(config), log))
+            asyncio.run(run(config, _simulated_host(config), log, manager))
         else:
             with _only_one(config.run_directory):
-                asyncio.run(run(config, _real_host(config), log))
+                asyncio.run(run(config, _real_host(config), log, manager))
     except EbbError as error:
         sys.stderr.write(f"ebbd: {error}\n")
         return EXIT_FAILED

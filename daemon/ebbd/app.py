@@ -22,6 +22,7 @@ from ebbd.host.protocols import Host
 from ebbd.inspect.checks import Check
 from ebbd.inspect.diagnose import diagnose
 from ebbd.inspect.gather import gather
+from ebbd.notify import READY, STOPPING, ServiceManager
 from ebbd.timeline.groups import Groups
 from ebbd.timeline.rewind import Rewinding
 from ebbd.timeline.snapshots import Snapshots
@@ -122,7 +123,9 @@ def _make_own_directories(config: Config) -> None:
             Path(directory).mkdir(parents=True, exist_ok=True, mode=0o755)
 
 
-async def run(config: Config, host: Host, log: structlog.stdlib.BoundLogger) -> None:
+async def run(
+    config: Config, host: Host, log: structlog.stdlib.BoundLogger, manager: ServiceManager
+) -> None:
     """Run until SIGTERM or SIGINT, then stop in order: calls, writers, LVM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -131,7 +134,9 @@ async def run(config: Config, host: Host, log: structlog.stdlib.BoundLogger) -> 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(host.lvm.close)
         await stack.enter_async_context(daemon(config, host, log))
+        manager.tell(READY)
         await stop.wait()
+        manager.tell(STOPPING)
         log.info("stopping")
 
 

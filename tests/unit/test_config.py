@@ -277,7 +277,7 @@ def test_the_reference_example_is_a_configuration() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text(encoding="utf-8"), re.DOTALL)
     config = parse(example)
     assert len(config.pools) == 3
-    assert config.lvm.prefix == ("nsenter", "--target", "1", "--mount", "--")
+    assert config.lvm.prefix == ("nsenter", "--target", "1", "--mount", "--ipc", "--")
 
 
 def test_the_reference_names_every_key_and_no_other() -> None:

@@ -152,7 +152,8 @@ class MountsConfig(_Section):
 class LvmConfig(_Section):
     """How LVM is run: a hard deadline for one command, and words to put before each.
 
-    For a daemon in a container the prefix is `[nsenter, --target, "1", --mount, --]`.
+    For a daemon in a container the prefix is `[nsenter, --target, "1", --mount, --ipc, --]`: LVM
+    and udev wait for each other with semaphores of the machine's IPC namespace.
     """
 
     deadline_s: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 60.0

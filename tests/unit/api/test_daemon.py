@@ -1,7 +1,9 @@
 """`ebbd --simulate` as a process: up, answering, and down again in order."""
 
 import asyncio
+import os
 import signal
+import socket as sockets
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -104,3 +106,40 @@ async def test_an_unwritable_socket_is_one_line(run_directory: Path) -> None:
     assert process.returncode == 1
     assert b"Traceback" not in said
     assert said.strip().splitlines()[-1].startswith(b"ebbd: ")
+
+
+async def test_a_service_manager_hears_when_it_is_ready_and_when_it_stops(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = run_directory / "notify"
+    file = configured(run_directory, run_directory / "ebbd.sock")
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_DGRAM) as manager:
+        manager.bind(os.fspath(address))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", os.fspath(address))
+        loop = asyncio.get_running_loop()
+        async with ebbd("--simulate", "--config", str(file)) as process:
+            assert await loop.sock_recv(manager, 64) == b"READY=1"
+            assert (run_directory / "ebbd.sock").is_socket()
+            process.terminate()
+            assert await loop.sock_recv(manager, 64) == b"STOPPING=1"
+            await process.communicate()
+            assert process.returncode == 0
+
+
+async def test_the_command_line_names_the_node(run_directory: Path) -> None:
+    socket = run_directory / "ebbd.sock"
+    file = configured(run_directory, socket)
+    async with ebbd("--simulate", "--config", str(file), "--node-id", "worker-7") as process:
+        await until_ready(process)
+        async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+            told = await ebb_pb2_grpc.NodeStub(channel).GetNode(pb.GetNodeRequest())
+    assert told.node_id == "worker-7"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "n" * 257])
+async def test_a_name_that_no_node_can_have_is_refused(name: str) -> None:
+    async with ebbd("--simulate", "--node-id", name) as process:
+        _, said = await process.communicate()
+    assert process.returncode == 2
+    assert b"is not a node id; use 1 to 256 bytes" in said

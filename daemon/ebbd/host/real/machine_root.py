@@ -1,6 +1,6 @@
 """Where the machine's files are, seen from this process.
 
-On the machine itself that is `/`. From a container whose commands go through `nsenter -t 1 -m`,
+On the machine itself that is `/`. From a container whose commands go through `nsenter -t 1 -m -i`,
 the machine's mount namespace is below /proc/1/root and its mount table is that of process 1, while
 the paths in requests and on command lines stay the machine's.
 """

@@ -2,7 +2,7 @@
 
 An argv list (never a shell), a deadline, the C locale, a clean environment, a session of its own,
 and a typed failure. `prefix` goes in front of every command line: `("nsenter", "-t", "1", "-m",
-"--")` lets ebbd in a container use the node's tools and mount namespace.
+"-i", "--")` lets ebbd in a container use the node's tools and mount namespace.
 
 Who leaves and who is killed: a caller that is cancelled takes a reading command with it, but a
 mutating one runs on to its end (killing LVM half-way jams the pool). Only the deadline kills, and
