@@ -5,6 +5,7 @@ anew and nothing else does. Go's own build cache and module cache are used as th
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ SANITY = Tool(
     "csi-sanity", FOLDER, "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity", go_version="1.25"
 )
 DESCRIPTOR = Tool("descriptor", FOLDER / "descriptor", ".", go_version="1.23")
+KUSTOMIZE = Tool(
+    "kustomize", FOLDER / "kustomize", "sigs.k8s.io/kustomize/kustomize/v5", go_version="1.25"
+)
 
 
 class GoToolError(Exception):
@@ -41,12 +45,7 @@ def build(tool: Tool) -> Path:
     program = cache_folder() / pin_key(tool) / tool.name
     if program.exists():
         return program
-    go = shutil.which("go")
-    if go is None:
-        raise GoToolError(
-            f"Go is not installed, so {tool.name} cannot be built; install Go {tool.go_version} or "
-            "newer (apt install golang-go, or https://go.dev/dl/) and run this again"
-        )
+    go = _go(tool)
     print(f"building {tool.name} (once per pin; a minute or two)", file=sys.stderr, flush=True)
     program.parent.mkdir(parents=True, exist_ok=True)
     unfinished = program.with_name(f"{tool.name}.{os.getpid()}")
@@ -68,6 +67,34 @@ def build(tool: Tool) -> Path:
         )
     unfinished.replace(program)
     return program
+
+
+def dependency(tool: Tool, module: str) -> Path:
+    """The files of a module that the tool's go.mod pins, in Go's own cache; raises GoToolError."""
+    told = subprocess.run(
+        [_go(tool), "mod", "download", "-json", module],
+        cwd=tool.module,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_TIMEOUT_S,
+        check=False,
+    )
+    if told.returncode != 0:
+        raise GoToolError(
+            f"`go mod download {module}` in {tool.module} ended with {told.returncode}:\n"
+            f"{told.stdout}{told.stderr}\nit needs, the first time, the Go module proxy"
+        )
+    return Path(json.loads(told.stdout)["Dir"])
+
+
+def _go(tool: Tool) -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise GoToolError(
+            f"Go is not installed, so {tool.name} cannot be built; install Go {tool.go_version} or "
+            "newer (apt install golang-go, or https://go.dev/dl/) and run this again"
+        )
+    return go
 
 
 def cache_folder() -> Path:
