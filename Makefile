@@ -16,8 +16,8 @@ LAB_TESTS_TIMEOUT_S ?= 3600
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: setup setup-python setup-lab setup-go
-setup: setup-lab setup-go ## install all that any target needs
+.PHONY: setup setup-python setup-lab setup-units setup-go
+setup: setup-lab setup-units setup-go ## install all that any target needs
 setup-python:
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) is not installed: apt-get install python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,6 +25,8 @@ setup-python:
 	@$(SETUP) venv
 setup-lab: setup-python
 	@$(SETUP) lab
+setup-units: setup-python
+	@$(SETUP) units
 setup-go: setup-python
 	@$(SETUP) go
 
@@ -41,6 +43,8 @@ proto-check: setup-python
 	$(BIN)/python proto/generate.py --check
 unit: setup-go ## unit and contract tests only
 	$(BIN)/pytest -q -n auto tests/unit tests/contract tests/conformance tests/hostile
+unit: setup-units setup-go ## unit and contract tests only
+	$(BIN)/pytest -q -n auto tests/unit tests/contract tests/conformance
 sanity-simulated: setup-go
 	PYTHONPATH=tests $(BIN)/python -m conformance.sanity simulated
 
@@ -56,7 +60,7 @@ lab-tests: lab-tests-host lab-tests-volumes ## the tests that run inside the lab
 lab-tests-host: lab-image
 	$(call in_lab,host,lab/host contract/host)
 lab-tests-volumes: lab-image
-	$(call in_lab,volumes,lab/volumes contract/volumes contract/csi)
+	$(call in_lab,volumes,lab/volumes lab/deploy contract/volumes contract/csi)
 sanity: lab-image setup-go ## csi-sanity against real LVM, filesystem and block (results in build/sanity)
 	PYTHONPATH=tests $(BIN)/python -m conformance.sanity lab
 node-tests: lab-image ## the tests that boot, power-cut and reboot labs

@@ -1,4 +1,4 @@
-"""`python3 -m ebb_setup [venv] [lab] [go]`: makes sure that these are there."""
+"""`python3 -m ebb_setup [venv] [lab] [units] [go]`: makes sure that these are there."""
 
 import os
 import sys
@@ -8,17 +8,17 @@ from ebb_setup.go import ensure_go
 from ebb_setup.machine import SetupError, ensure, say
 from ebb_setup.venv import make_venv
 
-_USAGE = "usage: python3 -m ebb_setup [venv] [lab] [go]"
+_USAGE = "usage: python3 -m ebb_setup [venv] [lab] [units] [go]"
 
 
 def main(wanted: list[str]) -> int:
     project = Path(__file__).resolve().parents[3]
-    if not wanted or not set(wanted) <= {"venv", "lab", "go"}:
+    if not wanted or not set(wanted) <= {"venv", "lab", "units", "go"}:
         say(_USAGE)
         return os.EX_USAGE
     try:
-        if "lab" in wanted:
-            ensure(["lab"])
+        if groups := [group for group in ("lab", "units") if group in wanted]:
+            ensure(groups)
         if "venv" in wanted or "go" in wanted:
             make_venv(project)
         if "go" in wanted:

@@ -41,7 +41,8 @@ LAB_WITHOUT_ROOT = (
     Need("fakeroot", "fakeroot", "gives the image's files to root without being root"),
     Need("newuidmap", "uidmap", "lets mmdebstrap build without root"),
 )
-GROUPS = {"venv": VENV, "lab": LAB}
+UNITS = (Need("systemd-analyze", "systemd", "checks the systemd units"),)
+GROUPS = {"venv": VENV, "lab": LAB, "units": UNITS}
 
 
 @dataclass(frozen=True, slots=True)

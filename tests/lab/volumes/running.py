@@ -50,6 +50,7 @@ class RunningNode:
     device: str
     vg: str
     max_volumes: int = 100
+    around_ebbd: tuple[str, ...] = ()  # words before ebbd on its command line
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _channels: list[grpc.Channel] = field(default_factory=list)
 
@@ -72,7 +73,7 @@ class RunningNode:
             "mounts": {"allowed_directories": [str(self.mounts)]},
         }
         config.write_text(json.dumps(settings))  # JSON is YAML
-        self._start("ebbd", "ebbd", "--config", str(config))
+        self._start("ebbd", *self.around_ebbd, "ebbd", "--config", str(config))
         self._start(
             "ebb-csi",
             *("ebb-csi", "--role", "all", "--endpoint", f"unix://{self.folder}/csi.sock"),
@@ -96,7 +97,8 @@ class RunningNode:
         process = self._processes.pop("ebbd")
         process.send_signal(how)
         process.wait(timeout=60)
-        self._start("ebbd", "ebbd", "--config", str(self.folder / "ebbd.yaml"))
+        config = self.folder / "ebbd.yaml"
+        self._start("ebbd", *self.around_ebbd, "ebbd", "--config", str(config))
         self._wait_ready()
 
     def log(self, name: str) -> str:
@@ -172,10 +174,12 @@ class RunningNode:
 
 
 @contextlib.contextmanager
-def running_node(folder: Path, vg: str, size_bytes: int) -> Iterator[RunningNode]:
+def running_node(
+    folder: Path, vg: str, size_bytes: int, *, around_ebbd: tuple[str, ...] = ()
+) -> Iterator[RunningNode]:
     """A node from nothing to nothing: its VG is removed again, whatever the test left in it."""
     with loop_disk(folder, vg, size_bytes) as device:
-        node = RunningNode(folder, device, vg)
+        node = RunningNode(folder, device, vg, around_ebbd=around_ebbd)
         try:
             node.start()
             yield node

@@ -66,5 +66,10 @@ def test_building_without_root_needs_more() -> None:
     assert needs.needs_of(("venv",), as_root=False) == needs.VENV
 
 
+def test_the_units_are_checked_by_a_program_that_a_fresh_debian_may_lack() -> None:
+    [need] = needs.needs_of(("units",), as_root=False)
+    assert (need.probe, need.package) == ("systemd-analyze", "systemd")
+
+
 def test_what_is_there_is_not_missing() -> None:
     assert needs.missing_of(MISSING, lambda probe: probe.startswith("ssh")) == (QEMU,)
