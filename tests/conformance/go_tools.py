@@ -4,6 +4,7 @@ The cache key is the content of the module's go.mod, go.sum and Go sources, so a
 anew and nothing else does. Go's own build cache and module cache are used as they are.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -45,9 +46,17 @@ def build(tool: Tool) -> Path:
     program = cache_folder() / pin_key(tool) / tool.name
     if program.exists():
         return program
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with (program.parent / "lock").open("w") as lock:  # tests on every core want it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            _build(tool, program)
+    return program
+
+
+def _build(tool: Tool, program: Path) -> None:
     go = _go(tool)
     print(f"building {tool.name} (once per pin; a minute or two)", file=sys.stderr, flush=True)
-    program.parent.mkdir(parents=True, exist_ok=True)
     unfinished = program.with_name(f"{tool.name}.{os.getpid()}")
     built = subprocess.run(
         [go, "build", "-trimpath", "-o", str(unfinished), tool.package],
@@ -66,7 +75,6 @@ def build(tool: Tool) -> Path:
             "module proxy"
         )
     unfinished.replace(program)
-    return program
 
 
 def dependency(tool: Tool, module: str) -> Path:

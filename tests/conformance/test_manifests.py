@@ -25,6 +25,8 @@ from ebbd.config import Config, parse_config
 from ebbd.intent import KEYS as INTENT_KEYS
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.timeout(900)  # the first of them builds kustomize
+
 FOLDERS = ("base", "overlays/example")
 CLUSTER_WIDE = {
     *("Namespace", "CSIDriver", "StorageClass", "VolumeSnapshotClass", "VolumeGroupSnapshotClass"),
@@ -380,6 +382,8 @@ def test_whoever_connects_to_a_socket_is_in_its_group() -> None:
     assert f"--group={group}" in container("base", "ebb-node", "socket-directory")["args"]
     controller = dict(pods(rendered("base")))["ebb-controller"]["spec"]["securityContext"]
     assert controller["fsGroup"] == controller["runAsGroup"] == group
+    recipe = (FOLDER.parent / "image" / "Containerfile").read_text("utf-8")
+    assert f"\nUSER {controller['runAsUser']}:{group}\n" in recipe
 
 
 def test_the_sidecars_alone_have_a_token_and_the_node_has_none() -> None:

@@ -29,10 +29,10 @@ def kept_capabilities() -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def node() -> Iterator[RunningNode]:
     kept = ",".join(f"+{name}" for name in kept_capabilities())
-    around = ("setpriv", "--no-new-privs", f"--bounding-set=-all,{kept}")
+    command = ("setpriv", "--no-new-privs", f"--bounding-set=-all,{kept}", "ebbd")
     with (
         tempfile.TemporaryDirectory(dir="/var/tmp") as folder,
-        running_node(Path(folder), "ebbunit", POOL_BYTES, around_ebbd=around) as running,
+        running_node(Path(folder), "ebbunit", POOL_BYTES, ebbd_command=command) as running,
     ):
         yield running
 

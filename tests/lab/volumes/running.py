@@ -50,7 +50,9 @@ class RunningNode:
     device: str
     vg: str
     max_volumes: int = 100
-    around_ebbd: tuple[str, ...] = ()  # words before ebbd on its command line
+    # Another way to start ebbd, such as one that dies at an appointed step.
+    ebbd_command: tuple[str, ...] = ("ebbd",)
+    lvm_prefix: tuple[str, ...] = ()
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _channels: list[grpc.Channel] = field(default_factory=list)
 
@@ -71,9 +73,10 @@ class RunningNode:
             "run_directory": str(self.folder),
             "pools": [{"name": f"{self.vg}/pool0", "devices": [self.device]}],
             "mounts": {"allowed_directories": [str(self.mounts)]},
+            "lvm": {"prefix": list(self.lvm_prefix)},
         }
         config.write_text(json.dumps(settings))  # JSON is YAML
-        self._start("ebbd", *self.around_ebbd, "ebbd", "--config", str(config))
+        self._start("ebbd", *self.ebbd_command, "--config", str(config))
         self._start(
             "ebb-csi",
             *("ebb-csi", "--role", "all", "--endpoint", f"unix://{self.folder}/csi.sock"),
@@ -98,7 +101,7 @@ class RunningNode:
         process.send_signal(how)
         process.wait(timeout=60)
         config = self.folder / "ebbd.yaml"
-        self._start("ebbd", *self.around_ebbd, "ebbd", "--config", str(config))
+        self._start("ebbd", *self.ebbd_command, "--config", str(config))
         self._wait_ready()
 
     def log(self, name: str) -> str:
@@ -175,11 +178,16 @@ class RunningNode:
 
 @contextlib.contextmanager
 def running_node(
-    folder: Path, vg: str, size_bytes: int, *, around_ebbd: tuple[str, ...] = ()
+    folder: Path,
+    vg: str,
+    size_bytes: int,
+    *,
+    ebbd_command: tuple[str, ...] = ("ebbd",),
+    lvm_prefix: tuple[str, ...] = (),
 ) -> Iterator[RunningNode]:
     """A node from nothing to nothing: its VG is removed again, whatever the test left in it."""
     with loop_disk(folder, vg, size_bytes) as device:
-        node = RunningNode(folder, device, vg, around_ebbd=around_ebbd)
+        node = RunningNode(folder, device, vg, ebbd_command=ebbd_command, lvm_prefix=lvm_prefix)
         try:
             node.start()
             yield node

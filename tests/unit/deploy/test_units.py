@@ -138,6 +138,12 @@ def test_nothing_but_ebbd_itself_is_killed_and_that_late() -> None:
     assert unit.seconds("TimeoutStopSec") > longest
 
 
+def test_systemd_is_told_when_ebbd_is_ready_and_waits_for_that() -> None:
+    unit = read_unit("ebbd.service")
+    assert unit.one("Type") == "notify"
+    assert unit.seconds("TimeoutStartSec") > 2 * Config.default("worker").lvm.deadline_s
+
+
 def test_the_plugin_gets_its_grace() -> None:
     unit = read_unit("ebb-csi.service")
     given = csi_main.parser().parse_args(unit.one("ExecStart").split()[1:])
@@ -146,7 +152,7 @@ def test_the_plugin_gets_its_grace() -> None:
 
 def test_the_command_lines_are_taken_and_the_sockets_meet() -> None:
     program, *arguments = read_unit("ebbd.service").one("ExecStart").split()
-    given = ebbd_main._arguments().parse_args(arguments)
+    given = ebbd_main.arguments().parse_args(arguments)
     assert program == "/opt/ebb/bin/ebbd"
     assert not given.simulate
     socket = given.socket or Config.default("worker").api.socket
