@@ -261,6 +261,7 @@ def node_facts(it: pb.GetNodeResponse) -> Facts:
         ("Version", it.version),
         ("Most volumes", str(it.max_volumes) if it.max_volumes else "no limit stated"),
         ("Simulated", "yes: nothing here is real" if it.simulated else "no"),
+        ("LVM command lines", f"{it.lvm_command_lines} since the daemon started"),
     ]
 
 

@@ -78,6 +78,7 @@ class GetNodeResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     MAX_VOLUMES_FIELD_NUMBER: _builtins.int
     SIMULATED_FIELD_NUMBER: _builtins.int
+    LVM_COMMAND_LINES_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """what the CO calls this node"""
     node_key: _builtins.str
@@ -86,6 +87,8 @@ class GetNodeResponse(_message.Message):
     max_volumes: _builtins.int
     """attach limit; 0: none stated"""
     simulated: _builtins.bool
+    lvm_command_lines: _builtins.int
+    """given to LVM since the daemon started, by process or by shell"""
     def __init__(
         self,
         *,
@@ -94,10 +97,11 @@ class GetNodeResponse(_message.Message):
         version: _builtins.str = ...,
         max_volumes: _builtins.int = ...,
         simulated: _builtins.bool = ...,
+        lvm_command_lines: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_volumes", b"max_volumes", "node_id", b"node_id", "node_key", b"node_key", "simulated", b"simulated", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lvm_command_lines", b"lvm_command_lines", "max_volumes", b"max_volumes", "node_id", b"node_id", "node_key", b"node_key", "simulated", b"simulated", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

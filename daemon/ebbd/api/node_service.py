@@ -33,6 +33,7 @@ class NodeService(NodeServicer):
             version=__version__,
             max_volumes=settings.max_volumes,
             simulated=self._store.host.simulated,
+            lvm_command_lines=self._store.host.lvm.command_lines,
         )
 
     async def ListPools(

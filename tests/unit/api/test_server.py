@@ -143,6 +143,8 @@ async def test_the_node(served: Served) -> None:
     assert (node.node_id, node.max_volumes, node.simulated) == ("node-1", 1, True)
     volume = (await served.volumes.CreateVolume(pb.CreateVolumeRequest(name="a"))).volume
     assert volume.id.startswith(f"v-{node.node_key}-")
+    after = await served.node.GetNode(pb.GetNodeRequest())
+    assert after.lvm_command_lines == node.lvm_command_lines + 1
     [pool] = (await served.node.ListPools(pb.ListPoolsRequest())).pools
     assert (pool.name, pool.volumes, pool.virtual_bytes) == (f"{VG}/{POOL}", 1, 64 * MIB)
     room = await served.node.GetCapacity(pb.GetCapacityRequest())

@@ -41,7 +41,9 @@ EXAMPLES: dict[str, Message] = {
     "snapshot": SNAPSHOT,
     "group": pb.SnapshotGroup(id="g-1", name="both", snapshots=[SNAPSHOT], created=CREATED),
     "pool": POOL,
-    "node": pb.GetNodeResponse(node_id="n", node_key="k", version="1", simulated=True),
+    "node": pb.GetNodeResponse(
+        node_id="n", node_key="k", version="1", simulated=True, lvm_command_lines=3
+    ),
     "stats": pb.GetVolumeStatsResponse(total_bytes=9, condition=pb.Condition(abnormal=True)),
     "check": pb.Check(subject="kernel", name="release", status=pb.Check.WARNING, detail="old"),
 }
