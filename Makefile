@@ -41,10 +41,8 @@ imports: setup-python
 	$(BIN)/lint-imports --no-cache
 proto-check: setup-python
 	$(BIN)/python proto/generate.py --check
-unit: setup-go ## unit and contract tests only
+unit: setup-units setup-go ## unit, contract, conformance and hostile tests only
 	$(BIN)/pytest -q -n auto tests/unit tests/contract tests/conformance tests/hostile
-unit: setup-units setup-go ## unit and contract tests only
-	$(BIN)/pytest -q -n auto tests/unit tests/contract tests/conformance
 sanity-simulated: setup-go
 	PYTHONPATH=tests $(BIN)/python -m conformance.sanity simulated
 
