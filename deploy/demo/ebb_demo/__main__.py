@@ -33,9 +33,9 @@ def main() -> int:
     device = parser.parse_args().device
     telling = Telling(Console(width=100, force_terminal=sys.stdout.isatty()))
     try:
-        with node(device) as channel:
-            _tell(telling, Orchestrator(channel, telling))
-            _compare_with_typing(telling, Orchestrator(channel, telling))
+        with node(device) as up:
+            _tell(telling, Orchestrator(up.channel, telling))
+            _compare_with_typing(telling, Orchestrator(up.channel, telling))
     except NodeError as failed:
         telling.check(str(failed), holds=False)
     telling.chapter("What it took")

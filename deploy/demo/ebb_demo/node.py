@@ -4,6 +4,7 @@ import subprocess  # noqa: TID251 - the demo starts the real daemons
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -28,9 +29,18 @@ class NodeError(RuntimeError):
     """The node did not come up; the message has the end of the daemon's log."""
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A channel to the CSI socket, and the processes behind it."""
+
+    channel: grpc.Channel
+    ebbd_pid: int
+    plugin_pid: int
+
+
 @contextmanager
-def node(device: str) -> Iterator[grpc.Channel]:
-    """Ebbd owning a pool on `device` and ebb-csi before it; a channel to the CSI socket."""
+def node(device: str) -> Iterator[Node]:
+    """Ebbd owning a pool on `device` and ebb-csi before it, both up until this is left."""
     MOUNTS.mkdir(parents=True)
     config = FOLDER / "ebbd.yaml"
     config.write_text(
@@ -48,7 +58,7 @@ def node(device: str) -> Iterator[grpc.Channel]:
         grpc.insecure_channel(f"unix:{CSI_SOCKET}") as channel,
     ):
         _wait_until_ready(channel, {"ebbd": ebbd, "ebb-csi": plugin})
-        yield channel
+        yield Node(channel, ebbd.pid, plugin.pid)
 
 
 @contextmanager
