@@ -100,6 +100,11 @@ def test_an_abnormal_condition_always_says_something() -> None:
     assert views.condition(pb.Condition(abnormal=True, message="full")) == "full"
 
 
+def test_a_node_says_what_lvm_was_given() -> None:
+    facts = dict(views.node_facts(pb.GetNodeResponse(lvm_command_lines=7)))
+    assert facts["LVM command lines"] == "7 since the daemon started"
+
+
 def test_inodes_of_a_raw_volume_are_not_shown() -> None:
     assert dict(views.stats_facts("/m", pb.GetVolumeStatsResponse(total_bytes=5)))["Inodes"] == ""
 
