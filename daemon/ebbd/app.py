@@ -13,6 +13,7 @@ import structlog
 from ebbd import __version__
 from ebbd.api.node_service import NodeService
 from ebbd.api.server import serving
+from ebbd.api.services import Services
 from ebbd.api.snapshot_service import SnapshotService
 from ebbd.api.timeline_service import TimelineService
 from ebbd.api.tls_server import serving_tls
@@ -87,7 +88,7 @@ async def daemon(
     async def run_checks() -> Sequence[Check]:
         return diagnose(await gather(store, observer))
 
-    services = (
+    services = Services(
         NodeService(store, run_checks),
         VolumeService(
             store,

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import grpc
 import structlog
-from ebb_pb import ebb_pb2, ebb_pb2_grpc
+from ebb_pb import ebb_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ebbd.api.failures import FailureInterceptor
-from ebbd.api.node_service import NodeService
-from ebbd.api.snapshot_service import SnapshotService
-from ebbd.api.timeline_service import TimelineService
-from ebbd.api.volume_service import VolumeService
+from ebbd.api.services import Services
 from ebbd.errors import HostFailure
 
 SOCKET_MODE = 0o660
@@ -26,7 +23,7 @@ SOCKET_MODE = 0o660
 async def serving(
     socket_path: str,
     group: str,
-    services: tuple[NodeService, VolumeService, SnapshotService, TimelineService],
+    services: Services,
     log: structlog.stdlib.BoundLogger,
     *,
     grace_s: float,
@@ -36,11 +33,7 @@ async def serving(
         interceptors=[FailureInterceptor(log)],
         options=[("grpc.max_send_message_length", 64 * 1024 * 1024)],
     )
-    node, volumes, snapshots, timeline = services
-    ebb_pb2_grpc.add_NodeServicer_to_server(node, server)
-    ebb_pb2_grpc.add_VolumesServicer_to_server(volumes, server)
-    ebb_pb2_grpc.add_SnapshotsServicer_to_server(snapshots, server)
-    ebb_pb2_grpc.add_TimelineServicer_to_server(timeline, server)
+    services.add_to(server)
     ready = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(ready, server)
     names = [service.full_name for service in ebb_pb2.DESCRIPTOR.services_by_name.values()]

@@ -9,14 +9,11 @@ from contextlib import asynccontextmanager
 
 import grpc
 import structlog
-from ebb_pb import ebb_pb2_grpc
 
 from ebbd.api.admission import Admission
 from ebbd.api.certificates import Rotation
 from ebbd.api.failures import FailureInterceptor
-from ebbd.api.node_service import NodeService
-from ebbd.api.snapshot_service import SnapshotService
-from ebbd.api.volume_service import VolumeService
+from ebbd.api.services import Services
 from ebbd.config import ListenConfig
 from ebbd.errors import HostFailure
 
@@ -35,7 +32,7 @@ async def serving_tls(
     listen: ListenConfig | None,
     node_id: str,
     node_key: str,
-    services: tuple[NodeService, VolumeService, SnapshotService],
+    services: Services,
     log: structlog.stdlib.BoundLogger,
     *,
     grace_s: float,
@@ -51,10 +48,7 @@ async def serving_tls(
     server = grpc.aio.server(
         interceptors=[FailureInterceptor(log), Admission(node_key)], options=OPTIONS
     )
-    node, volumes, snapshots = services
-    ebb_pb2_grpc.add_NodeServicer_to_server(node, server)
-    ebb_pb2_grpc.add_VolumesServicer_to_server(volumes, server)
-    ebb_pb2_grpc.add_SnapshotsServicer_to_server(snapshots, server)
+    services.add_to(server)
     try:
         server.add_secure_port(listen.address, rotation.credentials())
     except RuntimeError as refused:

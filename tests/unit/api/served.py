@@ -1,6 +1,6 @@
 """ebb.v1 on a real unix socket, in front of the engine on a simulated machine."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from contract.volumes.engine import Engine
 from ebb_pb import ebb_pb2_grpc
 from ebbd.api.node_service import NodeService
 from ebbd.api.server import serving
+from ebbd.api.services import Services
 from ebbd.api.snapshot_service import SnapshotService
 from ebbd.api.timeline_service import TimelineService
 from ebbd.api.volume_service import VolumeService
@@ -51,6 +52,22 @@ def logger(capture: LogCapture) -> structlog.stdlib.BoundLogger:
     return made
 
 
+def services_of(engine: Engine, diagnose: Callable[[], Awaitable[Sequence[Check]]]) -> Services:
+    return Services(
+        NodeService(engine.store, diagnose),
+        VolumeService(
+            engine.store,
+            engine.creation,
+            engine.lifecycle,
+            engine.attachment,
+            engine.staging,
+            engine.observer,
+        ),
+        SnapshotService(engine.snapshots, engine.groups),
+        TimelineService(engine.rewinding, engine.observer),
+    )
+
+
 @asynccontextmanager
 async def serve(rig: Rig, directory: Path) -> AsyncIterator[Served]:
     socket, capture = directory / "ebbd.sock", LogCapture()
@@ -62,19 +79,7 @@ async def serve(rig: Rig, directory: Path) -> AsyncIterator[Served]:
         return [Check("kernel", "thin-pool", Status.WARNING, "old", "upgrade")]
 
     async with rig.start(max_volumes=1) as engine:
-        services = (
-            NodeService(engine.store, diagnose),
-            VolumeService(
-                engine.store,
-                engine.creation,
-                engine.lifecycle,
-                engine.attachment,
-                engine.staging,
-                engine.observer,
-            ),
-            SnapshotService(engine.snapshots, engine.groups),
-            TimelineService(engine.rewinding, engine.observer),
-        )
+        services = services_of(engine, diagnose)
         async with (
             serving(str(socket), "no-such-group", services, logger(capture), grace_s=1.0),
             grpc.aio.insecure_channel(f"unix:{socket}") as channel,

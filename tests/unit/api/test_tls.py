@@ -15,10 +15,8 @@ from ebb_cli import authority
 from ebb_pb import ebb_pb2 as pb
 from ebb_pb import ebb_pb2_grpc
 from ebb_pb.identities import NODE_KEY_METADATA
-from ebbd.api.node_service import NodeService
-from ebbd.api.snapshot_service import SnapshotService
+from ebbd.api.services import Services
 from ebbd.api.tls_server import serving_tls
-from ebbd.api.volume_service import VolumeService
 from ebbd.config import ListenConfig
 from ebbd.errors import HostFailure, InvalidInput
 from ebbd.host.simulated.faults import Step
@@ -27,7 +25,7 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import LogCapture
 from tls_site import Files, Site, free_port
-from unit.api.served import logger
+from unit.api.served import logger, services_of
 from unit.volumes.rig import Rig
 
 NODE = "node-1"
@@ -40,6 +38,7 @@ class Secured:
     port: int
     key: str
     log: LogCapture
+    services: Services
 
     def lines(self, event: str) -> list[dict[str, object]]:
         return [dict(line) for line in self.log.entries if line["event"] == event]
@@ -62,22 +61,11 @@ async def secured(folder: Path, files: Files | None = None) -> AsyncIterator[Sec
         return []
 
     async with rig.start() as engine:
-        services = (
-            NodeService(engine.store, diagnose),
-            VolumeService(
-                engine.store,
-                engine.creation,
-                engine.lifecycle,
-                engine.attachment,
-                engine.staging,
-                engine.observer,
-            ),
-            SnapshotService(engine.snapshots, engine.groups),
-        )
+        services = services_of(engine, diagnose)
         key = engine.store.naming.key
         listen = listening(site, port, files or site.node(NODE))
         async with serving_tls(listen, NODE, key, services, logger(capture), grace_s=5.0):
-            yield Secured(rig, site, port, key, capture)
+            yield Secured(rig, site, port, key, capture, services)
 
 
 @pytest.fixture
@@ -234,12 +222,7 @@ async def test_a_start_without_the_files_names_what_makes_them(tmp_path: Path) -
 
 async def test_a_port_that_is_taken_is_an_error_in_words(node: Secured) -> None:
     listen = listening(node.site, node.port, node.site.node(NODE))
+    log = logger(LogCapture())
     with pytest.raises(HostFailure, match=r"cannot listen on 127\.0\.0\.1"):
-        async with serving_tls(listen, NODE, "k", _no_services(), logger(LogCapture()), grace_s=1):
+        async with serving_tls(listen, NODE, "k", node.services, log, grace_s=1):
             pass
-
-
-def _no_services() -> tuple[NodeService, VolumeService, SnapshotService]:
-    made = (NodeService, VolumeService, SnapshotService)
-    node, volumes, snapshots = (each.__new__(each) for each in made)
-    return node, volumes, snapshots  # type: ignore[return-value] # never called
