@@ -20,6 +20,8 @@ from typing import IO
 from ebb_lab.errors import BuildFailed, MissingTool
 
 _BOUND = ("setpriv", "--pdeathsig", "KILL", "--")
+# An owner that died before the child was bound to it sends no signal: the child looks once, after.
+_UNLESS_ORPHANED = ("sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 _STREAM_LIMIT_BYTES = 2**20
 
 
@@ -53,6 +55,8 @@ async def start(
     return await asyncio.create_subprocess_exec(
         find(_BOUND[0]),
         *_BOUND[1:],
+        *_UNLESS_ORPHANED,
+        str(os.getpid()),
         find(program),
         *rest,
         stdin=stdin,
