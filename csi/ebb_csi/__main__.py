@@ -7,9 +7,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 
 from ebb_csi import logs, validate
-from ebb_csi.app import EndpointError, Role, Settings, endpoint_path, serve
+from ebb_csi.app import EndpointError, Nodes, Role, Settings, endpoint_path, serve
+from ebb_csi.credentials import CredentialsError, TlsFiles
+from ebb_csi.places import FromDns, FromFile, PlacesError
 
 DEFAULT_DRIVER_NAME = "csi.ebb.internal"
 DEFAULT_EBBD = "unix:///run/ebb/ebbd.sock"
@@ -33,9 +36,28 @@ def parser() -> argparse.ArgumentParser:
         default=os.environ.get("CSI_ENDPOINT", DEFAULT_ENDPOINT),
         help=f"unix socket to serve CSI on (default: $CSI_ENDPOINT, or {DEFAULT_ENDPOINT})",
     )
-    made.add_argument(
-        "--ebbd", default=DEFAULT_EBBD, help=f"ebbd's address (default: {DEFAULT_EBBD})"
+    where = made.add_mutually_exclusive_group()
+    where.add_argument("--ebbd", help=f"the one ebbd's address (default: {DEFAULT_EBBD})")
+    where.add_argument(
+        "--nodes",
+        type=Path,
+        metavar="FILE",
+        help="a controller for many nodes: a file with a line `ID: HOST:PORT` for each; it is "
+        "read again when it changes",
     )
+    where.add_argument(
+        "--nodes-dns",
+        metavar="NAME:PORT",
+        help="the same for all addresses of a name, such as that of a headless Service",
+    )
+    for option, what in (
+        ("--certificate", "this plugin's certificate"),
+        ("--key", "its key"),
+        ("--ca", "the CA of the nodes' certificates"),
+    ):
+        made.add_argument(
+            option, type=Path, metavar="FILE", help=f"{what}, in PEM, with --nodes or --nodes-dns"
+        )
     made.add_argument(
         "--driver-name",
         default=DEFAULT_DRIVER_NAME,
@@ -64,11 +86,29 @@ def settings(arguments: argparse.Namespace) -> Settings:
     return Settings(
         role=Role(arguments.role),
         endpoint=endpoint_path(arguments.endpoint),
-        ebbd=arguments.ebbd,
+        ebbd=nodes(arguments) or arguments.ebbd or DEFAULT_EBBD,
         driver_name=validate.driver_name(arguments.driver_name),
         version=version(),
         grace_s=arguments.grace_s,
     )
+
+
+def nodes(arguments: argparse.Namespace) -> Nodes | None:
+    """The many nodes, where the arguments name them; ValueError for what does not go together."""
+    files = {name: getattr(arguments, name) for name in ("certificate", "key", "ca")}
+    if not arguments.nodes and not arguments.nodes_dns:
+        if given := [f"--{name}" for name, file in files.items() if file]:
+            raise ValueError(f"{given[0]} goes with --nodes or --nodes-dns only; name the nodes")
+        return None
+    if arguments.role != Role.CONTROLLER:
+        raise ValueError("many nodes need --role controller; the other roles serve their own node")
+    if missing := [f"--{name}" for name, file in files.items() if not file]:
+        raise ValueError(
+            f"{' and '.join(missing)} is missing; nodes are called with a certificate only "
+            "('ebb certs init' makes them)"
+        )
+    places = FromFile(arguments.nodes) if arguments.nodes else FromDns(arguments.nodes_dns)
+    return Nodes(places, TlsFiles(**files))
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -84,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     try:
         asyncio.run(run(arguments))
-    except (EndpointError, ValueError) as error:
+    except (EndpointError, CredentialsError, PlacesError, ValueError) as error:
         sys.exit(f"ebb-csi: {error}")
 
 

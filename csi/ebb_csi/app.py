@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,10 +19,14 @@ from structlog.typing import FilteringBoundLogger
 from ebb_csi import placement
 from ebb_csi.calls import Calls
 from ebb_csi.controller import Controller
+from ebb_csi.credentials import TlsFiles, read
+from ebb_csi.fleet import Fleet
 from ebb_csi.group import GroupController
 from ebb_csi.identity import Identity
 from ebb_csi.node import Node
-from ebb_csi.router import CHANNEL_OPTIONS, Ebbd, OneNode, Router
+from ebb_csi.places import Places
+from ebb_csi.roster import LOOK_EVERY_S, Roster
+from ebb_csi.router import CHANNEL_OPTIONS, OneNode, Router
 
 SOCKET_MODE = 0o660  # whoever may connect may delete volumes: the owner and its group
 
@@ -35,12 +40,24 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Nodes:
+    """Where many nodes are, and the files by which they and this plugin know each other."""
+
+    places: Places
+    tls: TlsFiles
+    look_every_s: float = LOOK_EVERY_S
+
+    def __str__(self) -> str:
+        return str(self.places)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """`endpoint` is a path to listen on, `ebbd` a gRPC target to call."""
+    """`endpoint` is a path to listen on, `ebbd` a gRPC target to call or the nodes to call."""
 
     role: Role
     endpoint: Path
-    ebbd: str
+    ebbd: str | Nodes
     driver_name: str
     version: str
     grace_s: float
@@ -84,11 +101,9 @@ async def serve(settings: Settings, log: FilteringBoundLogger, stopping: asyncio
     """
     check_free(settings.endpoint)
     async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(
-            grpc.aio.insecure_channel(settings.ebbd, options=CHANNEL_OPTIONS)
-        )
+        router = await stack.enter_async_context(routing(settings.ebbd, log))
         server = grpc.aio.server(interceptors=[Calls(log)])
-        names = add_services(server, settings, OneNode(Ebbd(channel)))
+        names = add_services(server, settings, router)
         checks = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         reflection.enable_server_reflection(
@@ -101,15 +116,41 @@ async def serve(settings: Settings, log: FilteringBoundLogger, stopping: asyncio
         stack.push_async_callback(server.stop, None)  # where what follows fails or is cancelled
         publish_socket(hidden, settings.endpoint)
         stack.callback(settings.endpoint.unlink, missing_ok=True)
-        log.info("serving", role=settings.role, endpoint=str(settings.endpoint), ebbd=settings.ebbd)
+        log.info(
+            "serving", role=settings.role, endpoint=str(settings.endpoint), ebbd=str(settings.ebbd)
+        )
         async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(report_health(channel, checks, names, log))
+            background = (
+                tasks.create_task(report_health(router, checks, names, log)),
+                tasks.create_task(router.run()),
+            )
             await stopping.wait()
-            watch.cancel()
+            for task in background:
+                task.cancel()
         log.info("stopping", grace_s=settings.grace_s)
         await checks.enter_graceful_shutdown()
         await server.stop(settings.grace_s)
     log.info("stopped")
+
+
+@asynccontextmanager
+async def routing(ebbd: str | Nodes, log: FilteringBoundLogger) -> AsyncIterator[Router]:
+    """The way to one ebbd, or to many: those are asked who they are before anything is served.
+
+    Raises CredentialsError and PlacesError when the files are not right from the start.
+    """
+    if isinstance(ebbd, str):
+        async with grpc.aio.insecure_channel(ebbd, options=CHANNEL_OPTIONS) as channel:
+            yield OneNode(channel)
+        return
+    roster = Roster(ebbd.places, lambda: read(ebbd.tls), log, look_every_s=ebbd.look_every_s)
+    if ebbd.places.complete:
+        await ebbd.places.look()  # a file that is wrong now is told now
+    await roster.look()
+    try:
+        yield Fleet(roster)
+    finally:
+        await roster.close()
 
 
 def publish_socket(hidden: Path, path: Path) -> None:
@@ -135,38 +176,27 @@ def add_services(server: grpc.aio.Server, settings: Settings, router: Router) ->
 
 
 async def report_health(
-    channel: grpc.aio.Channel,
+    router: Router,
     checks: health.aio.HealthServicer,
     names: tuple[str, ...],
     log: FilteringBoundLogger,
 ) -> None:
-    """Keep grpc.health.v1 true: each CSI service serves while ebbd is connected.
+    """Keep grpc.health.v1 true: each CSI service serves while ebbd (of many: any) is connected.
 
     The overall health ("") says only that this process answers, so that a liveness probe does not
     restart the plugin for ebbd's absence.
     """
     serving: bool | None = None  # not known yet, which counts as no
     await set_health(checks, names, serving=False)
-    while True:
-        state = channel.get_state(try_to_connect=True)
-        connected = connection(state)
-        if connected is not None and connected != serving:
-            serving = connected
-            await set_health(checks, names, serving)
-            if serving:
-                log.info("ebbd is connected")
-            else:
-                log.warning("ebbd does not answer")
-        await channel.wait_for_state_change(state)
-
-
-def connection(state: grpc.ChannelConnectivity) -> bool | None:
-    """None while nothing is known: an idle channel is about to be connected again."""
-    if state is grpc.ChannelConnectivity.READY:
-        return True
-    if state in {grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING}:
-        return None
-    return False
+    async for ready in router.readiness():
+        if ready == serving:
+            continue
+        serving = ready
+        await set_health(checks, names, serving)
+        if serving:
+            log.info("ebbd is connected")
+        else:
+            log.warning("ebbd does not answer")
 
 
 async def set_health(

@@ -1,5 +1,7 @@
 """Controller: volumes as the orchestrator manages them. Snapshots are in snapshots.py."""
 
+from collections.abc import Sequence
+
 import grpc
 from ebb_pb import csi_pb2, ebb_pb2
 from google.protobuf.wrappers_pb2 import Int64Value
@@ -7,9 +9,11 @@ from grpc import StatusCode
 
 from ebb_csi import paging, placement, translate, validate
 from ebb_csi.paging import Page, Source
-from ebb_csi.router import Context, Ebbd, NodeFacts, Router
+from ebb_csi.router import Context, Ebbd, Located, NodeFacts, Router
+from ebb_csi.siting import Siting
 from ebb_csi.snapshots import Snapshots
 from ebb_csi.status import Refusal, invalid
+from ebb_csi.together import together
 from ebb_csi.validate import Access
 
 Capability = csi_pb2.ControllerServiceCapability
@@ -37,6 +41,7 @@ class Controller(Snapshots):
     def __init__(self, topology_key: str, router: Router) -> None:
         super().__init__(router)
         self._topology_key = topology_key
+        self._siting = Siting(topology_key, router)
 
     async def ControllerGetCapabilities(
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Context
@@ -52,20 +57,20 @@ class Controller(Snapshots):
         accesses = validate.accesses(request.volume_capabilities, StatusCode.INVALID_ARGUMENT)
         shape = validate.shape(accesses, request.parameters)
         sizes = validate.sizes(request.capacity_range)
-        source_id = validate.content_source(request)
-        node, facts = await self._place(request.accessibility_requirements, source_id, context)
-        reply = await node.volumes.CreateVolume(
-            translate.create_volume(request, shape, sizes), timeout=context.time_remaining()
+        validate.content_source(request)
+        volume, facts = await self._siting.create(
+            translate.create_volume(request, shape, sizes),
+            request.accessibility_requirements,
+            context,
         )
-        return csi_pb2.CreateVolumeResponse(
-            volume=translate.volume(reply.volume, self._topology(facts))
-        )
+        return csi_pb2.CreateVolumeResponse(volume=translate.volume(volume, self._topology(facts)))
 
     async def DeleteVolume(
         self, request: csi_pb2.DeleteVolumeRequest, context: Context
     ) -> csi_pb2.DeleteVolumeResponse:
         volume_id = validate.required("volume_id", request.volume_id)
-        await self._router.owner(volume_id).volumes.DeleteVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.DeleteVolume(
             ebb_pb2.DeleteVolumeRequest(volume_id=volume_id), timeout=context.time_remaining()
         )
         return csi_pb2.DeleteVolumeResponse()
@@ -79,7 +84,8 @@ class Controller(Snapshots):
             request, request.volume_capability, StatusCode.FAILED_PRECONDITION
         )
         read_only = request.readonly or access.read_only
-        await self._router.owner(volume_id).volumes.AttachVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.AttachVolume(
             ebb_pb2.AttachVolumeRequest(volume_id=volume_id, node_id=node_id, read_only=read_only),
             timeout=context.time_remaining(),
         )
@@ -91,7 +97,8 @@ class Controller(Snapshots):
         self, request: csi_pb2.ControllerUnpublishVolumeRequest, context: Context
     ) -> csi_pb2.ControllerUnpublishVolumeResponse:
         volume_id = validate.required("volume_id", request.volume_id)
-        await self._router.owner(volume_id).volumes.DetachVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.DetachVolume(
             ebb_pb2.DetachVolumeRequest(volume_id=volume_id, node_id=request.node_id),
             timeout=context.time_remaining(),
         )
@@ -125,8 +132,8 @@ class Controller(Snapshots):
     ) -> csi_pb2.ListVolumesResponse:
         max_entries = validate.max_entries(request.max_entries)
         sources = [
-            self._volumes_of(node, await node.facts(context.time_remaining()), context)
-            for node in self._router.nodes()
+            self._volumes_of(node, context)
+            for node in await self._router.everyone(context.time_remaining())
         ]
         page = await paging.page(sources, request.starting_token, max_entries)
         return csi_pb2.ListVolumesResponse(entries=page.items, next_token=page.next_token)
@@ -136,7 +143,8 @@ class Controller(Snapshots):
     ) -> csi_pb2.ControllerGetVolumeResponse:
         volume_id = validate.required("volume_id", request.volume_id)
         volume = await self._volume(volume_id, context)
-        facts = await self._router.owner(volume_id).facts(context.time_remaining())
+        owner = await self._router.owner(volume_id, context.time_remaining())
+        facts = await owner.facts(context.time_remaining())
         return translate.volume_with_status(volume, self._topology(facts), facts.node_id)
 
     async def GetCapacity(
@@ -150,7 +158,8 @@ class Controller(Snapshots):
             if refusal.code is not StatusCode.FAILED_PRECONDITION:
                 raise
             return csi_pb2.GetCapacityResponse(available_capacity=0)
-        found = [await self._capacity_of(node, request, context) for node in self._router.nodes()]
+        nodes = await self._within(request.accessible_topology, context)
+        found = await together(self._capacity_of(node.ebbd, request, context) for node in nodes)
         counted = [capacity for capacity in found if capacity is not None]
         if not counted:
             return csi_pb2.GetCapacityResponse(available_capacity=0)
@@ -172,7 +181,8 @@ class Controller(Snapshots):
         if request.HasField("volume_capability"):
             access = validate.access(request.volume_capability, StatusCode.INVALID_ARGUMENT)
             await self._fits(volume_id, access, context)
-        reply = await self._router.owner(volume_id).volumes.ExpandVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        reply = await node.volumes.ExpandVolume(
             ebb_pb2.ExpandVolumeRequest(
                 volume_id=volume_id,
                 required_bytes=sizes.required_bytes,
@@ -191,7 +201,8 @@ class Controller(Snapshots):
         self, request: csi_pb2.ControllerModifyVolumeRequest, context: Context
     ) -> csi_pb2.ControllerModifyVolumeResponse:
         volume_id = validate.required("volume_id", request.volume_id)
-        await self._router.owner(volume_id).volumes.ModifyVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.ModifyVolume(
             ebb_pb2.ModifyVolumeRequest(
                 volume_id=volume_id, mutable_parameters=request.mutable_parameters
             ),
@@ -199,22 +210,23 @@ class Controller(Snapshots):
         )
         return csi_pb2.ControllerModifyVolumeResponse()
 
-    async def _place(
-        self, requirement: csi_pb2.TopologyRequirement, source_id: str, context: Context
-    ) -> tuple[Ebbd, NodeFacts]:
-        """The node for a new volume; with a source it can only be the source's."""
-        nodes = [self._router.owner(source_id)] if source_id else self._router.nodes()
-        facts = {(await node.facts(context.time_remaining())): node for node in nodes}
-        by_id = {fact.node_id: fact for fact in facts}
-        chosen = by_id[placement.choose(tuple(by_id), requirement, self._topology_key)]
-        return facts[chosen], chosen
+    async def _within(self, accessible: csi_pb2.Topology, context: Context) -> Sequence[Located]:
+        """The nodes of a topology; an empty one means everywhere."""
+        if not accessible.segments:
+            return await self._router.everyone(context.time_remaining())
+        node_id = accessible.segments.get(self._topology_key)
+        if node_id is None:
+            return ()
+        found = await self._router.named(node_id, context.time_remaining())
+        return () if found is None else (found,)
 
     def _topology(self, facts: NodeFacts) -> csi_pb2.Topology:
         return placement.topology(self._topology_key, facts.node_id)
 
     async def _volume(self, volume_id: str, context: Context) -> ebb_pb2.Volume:
         """By id, never by name, which ebb.v1 would take too."""
-        found = await self._router.owner(volume_id).volumes.GetVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        found = await node.volumes.GetVolume(
             ebb_pb2.GetVolumeRequest(volume=volume_id), timeout=context.time_remaining()
         )
         if found.id != volume_id:
@@ -226,31 +238,28 @@ class Controller(Snapshots):
         validate.fits(access, volume.filesystem, StatusCode.INVALID_ARGUMENT)
 
     def _volumes_of(
-        self, node: Ebbd, facts: NodeFacts, context: Context
+        self, node: Located, context: Context
     ) -> Source[csi_pb2.ListVolumesResponse.Entry]:
         async def fetch(size: int, token: str) -> Page[csi_pb2.ListVolumesResponse.Entry]:
-            reply = await node.volumes.ListVolumes(
+            reply = await node.ebbd.volumes.ListVolumes(
                 ebb_pb2.ListVolumesRequest(page_size=size, page_token=token),
                 timeout=context.time_remaining(),
             )
-            topology = self._topology(facts)
+            topology = self._topology(node.facts)
             return Page(
                 tuple(
-                    translate.listed_volume(volume, topology, facts.node_id)
+                    translate.listed_volume(volume, topology, node.facts.node_id)
                     for volume in reply.volumes
                 ),
                 reply.next_page_token,
             )
 
-        return Source(facts.node_key, fetch)
+        return Source(node.facts.node_key, fetch)
 
     async def _capacity_of(
         self, node: Ebbd, request: csi_pb2.GetCapacityRequest, context: Context
     ) -> ebb_pb2.GetCapacityResponse | None:
-        """None where the topology leaves this node out, or it has no pool of that name."""
-        facts = await node.facts(context.time_remaining())
-        if not placement.allows(request.accessible_topology, self._topology_key, facts.node_id):
-            return None
+        """None where the node has no pool of that name."""
         try:
             return await node.node.GetCapacity(
                 ebb_pb2.GetCapacityRequest(parameters=request.parameters),

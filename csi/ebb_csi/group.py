@@ -1,6 +1,6 @@
 """GroupController: snapshots of several volumes at one instant, all of them or none."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ebb_pb import csi_pb2, csi_pb2_grpc, ebb_pb2
 from grpc import StatusCode
@@ -27,7 +27,8 @@ class GroupController(csi_pb2_grpc.GroupControllerServicer):
         name = validate.new_name(request.name)
         sources = validate.group_sources(request.source_volume_ids)
         validate.snapshot_parameters(request.parameters)
-        reply = await self._one_owner(sources).snapshots.CreateSnapshotGroup(
+        owner = await self._one_owner(sources, context)
+        reply = await owner.snapshots.CreateSnapshotGroup(
             ebb_pb2.CreateSnapshotGroupRequest(name=name, volume_ids=sources),
             timeout=context.time_remaining(),
         )
@@ -39,7 +40,8 @@ class GroupController(csi_pb2_grpc.GroupControllerServicer):
         self, request: csi_pb2.DeleteVolumeGroupSnapshotRequest, context: Context
     ) -> csi_pb2.DeleteVolumeGroupSnapshotResponse:
         group_id = validate.required("group_snapshot_id", request.group_snapshot_id)
-        await self._router.owner(group_id).snapshots.DeleteSnapshotGroup(
+        owner = await self._router.owner(group_id, context.time_remaining())
+        await owner.snapshots.DeleteSnapshotGroup(
             ebb_pb2.DeleteSnapshotGroupRequest(
                 group_id=group_id, snapshot_ids=request.snapshot_ids
             ),
@@ -51,19 +53,28 @@ class GroupController(csi_pb2_grpc.GroupControllerServicer):
         self, request: csi_pb2.GetVolumeGroupSnapshotRequest, context: Context
     ) -> csi_pb2.GetVolumeGroupSnapshotResponse:
         group_id = validate.required("group_snapshot_id", request.group_snapshot_id)
-        found = await self._router.owner(group_id).snapshots.GetSnapshotGroup(
+        owner = await self._router.owner(group_id, context.time_remaining())
+        found = await owner.snapshots.GetSnapshotGroup(
             ebb_pb2.GetSnapshotGroupRequest(group_id=group_id, snapshot_ids=request.snapshot_ids),
             timeout=context.time_remaining(),
         )
         return csi_pb2.GetVolumeGroupSnapshotResponse(group_snapshot=translate.group(found))
 
-    def _one_owner(self, volume_ids: Iterable[str]) -> Ebbd:
+    async def _one_owner(self, volume_ids: Sequence[str], context: Context) -> Ebbd:
         """One instant can be had on one node only."""
-        owners = {self._router.owner(volume_id) for volume_id in volume_ids}
-        if len(owners) > 1:
-            raise Refusal(
-                StatusCode.FAILED_PRECONDITION,
-                "the volumes live on different nodes, which have no instant in common; make one "
-                "group per node",
+        owners = [
+            await self._router.owner(volume_id, context.time_remaining())
+            for volume_id in volume_ids
+        ]
+        if len(set(owners)) == 1:
+            return owners[0]
+        # A volume that is not there is NOT_FOUND, wherever the others are.
+        for owner, volume_id in zip(owners, volume_ids, strict=True):
+            await owner.volumes.GetVolume(
+                ebb_pb2.GetVolumeRequest(volume=volume_id), timeout=context.time_remaining()
             )
-        return owners.pop()
+        raise Refusal(
+            StatusCode.FAILED_PRECONDITION,
+            "the volumes live on different nodes, which have no instant in common; make one "
+            "group per node",
+        )

@@ -1,9 +1,7 @@
 """Identity: who this is, what it can do, whether it can do it now."""
 
-import grpc
 from ebb_pb import csi_pb2, csi_pb2_grpc
 from google.protobuf.wrappers_pb2 import BoolValue
-from grpc import StatusCode
 
 from ebb_csi.router import Context, Router
 
@@ -38,11 +36,6 @@ class Identity(csi_pb2_grpc.IdentityServicer):
         )
 
     async def Probe(self, request: csi_pb2.ProbeRequest, context: Context) -> csi_pb2.ProbeResponse:
-        """Not ready while the local ebbd is away or recovering: it will be, so not an error."""
-        try:
-            await self._router.nodes()[0].facts(context.time_remaining())
-        except grpc.aio.AioRpcError as failure:
-            if failure.code() is not StatusCode.UNAVAILABLE:
-                raise
-            return csi_pb2.ProbeResponse(ready=BoolValue(value=False))
-        return csi_pb2.ProbeResponse(ready=BoolValue(value=True))
+        """Not ready while no ebbd answers: one will, so this is not an error."""
+        ready = await self._router.ready(context.time_remaining())
+        return csi_pb2.ProbeResponse(ready=BoolValue(value=ready))

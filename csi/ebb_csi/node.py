@@ -34,7 +34,8 @@ class Node(csi_pb2_grpc.NodeServicer):
     async def NodeGetInfo(
         self, request: csi_pb2.NodeGetInfoRequest, context: Context
     ) -> csi_pb2.NodeGetInfoResponse:
-        facts = await self._router.nodes()[0].facts(context.time_remaining())
+        [local] = await self._router.everyone(context.time_remaining())
+        facts = local.facts
         return csi_pb2.NodeGetInfoResponse(
             node_id=facts.node_id,
             max_volumes_per_node=facts.max_volumes,
@@ -47,7 +48,8 @@ class Node(csi_pb2_grpc.NodeServicer):
         volume_id = validate.required("volume_id", request.volume_id)
         staging_path = validate.path("staging_target_path", request.staging_target_path)
         access = wanted_access(request)
-        await self._router.owner(volume_id).volumes.StageVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.StageVolume(
             ebb_pb2.StageVolumeRequest(
                 volume_id=volume_id, staging_path=staging_path, access=translate.access(access)
             ),
@@ -60,7 +62,8 @@ class Node(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodeUnstageVolumeResponse:
         volume_id = validate.required("volume_id", request.volume_id)
         staging_path = validate.path("staging_target_path", request.staging_target_path)
-        await self._router.owner(volume_id).volumes.UnstageVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.UnstageVolume(
             ebb_pb2.UnstageVolumeRequest(volume_id=volume_id, staging_path=staging_path),
             timeout=context.time_remaining(),
         )
@@ -83,7 +86,8 @@ class Node(csi_pb2_grpc.NodeServicer):
             or access.read_only
             or request.publish_context.get(translate.READ_ONLY_KEY) == "true"
         )
-        await self._router.owner(volume_id).volumes.PublishVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.PublishVolume(
             ebb_pb2.PublishVolumeRequest(
                 volume_id=volume_id,
                 staging_path=validate.path("staging_target_path", request.staging_target_path),
@@ -101,7 +105,8 @@ class Node(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodeUnpublishVolumeResponse:
         volume_id = validate.required("volume_id", request.volume_id)
         target_path = validate.path("target_path", request.target_path)
-        await self._router.owner(volume_id).volumes.UnpublishVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        await node.volumes.UnpublishVolume(
             ebb_pb2.UnpublishVolumeRequest(volume_id=volume_id, target_path=target_path),
             timeout=context.time_remaining(),
         )
@@ -112,7 +117,8 @@ class Node(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         volume_id = validate.required("volume_id", request.volume_id)
         volume_path = validate.volume_path(request.volume_path)
-        stats = await self._router.owner(volume_id).volumes.GetVolumeStats(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        stats = await node.volumes.GetVolumeStats(
             ebb_pb2.GetVolumeStatsRequest(volume_id=volume_id, volume_path=volume_path),
             timeout=context.time_remaining(),
         )
@@ -129,7 +135,8 @@ class Node(csi_pb2_grpc.NodeServicer):
         sizes = validate.sizes(request.capacity_range)
         if request.HasField("volume_capability"):
             validate.access(request.volume_capability, StatusCode.INVALID_ARGUMENT)
-        reply = await self._router.owner(volume_id).volumes.ExpandVolume(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        reply = await node.volumes.ExpandVolume(
             ebb_pb2.ExpandVolumeRequest(
                 volume_id=volume_id,
                 required_bytes=sizes.required_bytes,

@@ -52,6 +52,37 @@ def choose(nodes: Sequence[str], requirement: csi_pb2.TopologyRequirement, key: 
     return nodes[0]
 
 
-def allows(accessible: csi_pb2.Topology, key: str, node_id: str) -> bool:
-    """Whether capacity of this node counts for a topology; an empty one means everywhere."""
-    return not accessible.segments or accessible.segments.get(key) == node_id
+def requisite(requirement: csi_pb2.TopologyRequirement, key: str) -> frozenset[str] | None:
+    """The ids of the nodes that are allowed; None: all are."""
+    if not requirement.requisite:
+        return None
+    found = (wanted.segments.get(key) for wanted in requirement.requisite)
+    return frozenset(node for node in found if node is not None)
+
+
+def decides(nodes: Sequence[str], requirement: csi_pb2.TopologyRequirement, key: str) -> bool:
+    """Whether the requirement itself says which of these nodes it is, or that it is none."""
+    named = {wanted.segments.get(key) for wanted in requirement.preferred}
+    return bool(requirement.requisite) or bool(named & set(nodes))
+
+
+def existing(
+    name: str,
+    found: Sequence[str],
+    fitting: Sequence[str],
+    requirement: csi_pb2.TopologyRequirement,
+    key: str,
+) -> str:
+    """Which of the nodes that have a volume of this name is meant, among those that fit.
+
+    Raises Refusal (ALREADY_EXISTS) where it is only on nodes that do not.
+    """
+    allowed = requisite(requirement, key)
+    good = [node for node in found if node in fitting and (allowed is None or node in allowed)]
+    if not good:
+        raise Refusal(
+            StatusCode.ALREADY_EXISTS,
+            f"a volume named {name!r} exists on node {', '.join(found)}, where this one may not "
+            "be; delete it, or use another name",
+        )
+    return choose(good, requirement, key)

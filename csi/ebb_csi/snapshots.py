@@ -5,7 +5,7 @@ from grpc import StatusCode
 
 from ebb_csi import paging, translate, validate
 from ebb_csi.paging import Page, Source
-from ebb_csi.router import Context, Ebbd, Router
+from ebb_csi.router import Context, Located, Router
 from ebb_csi.status import Refusal
 
 Entry = csi_pb2.ListSnapshotsResponse.Entry
@@ -23,7 +23,8 @@ class Snapshots(csi_pb2_grpc.ControllerServicer):
         name = validate.new_name(request.name)
         volume_id = validate.required("source_volume_id", request.source_volume_id)
         validate.snapshot_parameters(request.parameters)
-        reply = await self._router.owner(volume_id).snapshots.CreateSnapshot(
+        node = await self._router.owner(volume_id, context.time_remaining())
+        reply = await node.snapshots.CreateSnapshot(
             ebb_pb2.CreateSnapshotRequest(name=name, volume_id=volume_id),
             timeout=context.time_remaining(),
         )
@@ -33,7 +34,8 @@ class Snapshots(csi_pb2_grpc.ControllerServicer):
         self, request: csi_pb2.DeleteSnapshotRequest, context: Context
     ) -> csi_pb2.DeleteSnapshotResponse:
         snapshot_id = validate.required("snapshot_id", request.snapshot_id)
-        await self._router.owner(snapshot_id).snapshots.DeleteSnapshot(
+        node = await self._router.owner(snapshot_id, context.time_remaining())
+        await node.snapshots.DeleteSnapshot(
             ebb_pb2.DeleteSnapshotRequest(snapshot_id=snapshot_id),
             timeout=context.time_remaining(),
         )
@@ -43,7 +45,8 @@ class Snapshots(csi_pb2_grpc.ControllerServicer):
         self, request: csi_pb2.GetSnapshotRequest, context: Context
     ) -> csi_pb2.GetSnapshotResponse:
         snapshot_id = validate.required("snapshot_id", request.snapshot_id)
-        found = await self._router.owner(snapshot_id).snapshots.GetSnapshot(
+        node = await self._router.owner(snapshot_id, context.time_remaining())
+        found = await node.snapshots.GetSnapshot(
             ebb_pb2.GetSnapshotRequest(snapshot=snapshot_id), timeout=context.time_remaining()
         )
         if found.id != snapshot_id:  # ebb.v1 takes names too, CSI does not
@@ -55,18 +58,22 @@ class Snapshots(csi_pb2_grpc.ControllerServicer):
     ) -> csi_pb2.ListSnapshotsResponse:
         max_entries = validate.max_entries(request.max_entries)
         named = request.snapshot_id or request.source_volume_id
-        nodes = [self._router.owner(named)] if named else self._router.nodes()
-        sources = [await self._snapshots_of(node, request, context) for node in nodes]
+        if named:
+            owner = await self._router.owner(named, context.time_remaining())
+            nodes: tuple[Located, ...] = (
+                Located(owner, await owner.facts(context.time_remaining())),
+            )
+        else:
+            nodes = tuple(await self._router.everyone(context.time_remaining()))
+        sources = [self._snapshots_of(node, request, context) for node in nodes]
         page = await paging.page(sources, request.starting_token, max_entries)
         return csi_pb2.ListSnapshotsResponse(entries=page.items, next_token=page.next_token)
 
-    async def _snapshots_of(
-        self, node: Ebbd, request: csi_pb2.ListSnapshotsRequest, context: Context
+    def _snapshots_of(
+        self, node: Located, request: csi_pb2.ListSnapshotsRequest, context: Context
     ) -> Source[Entry]:
-        facts = await node.facts(context.time_remaining())
-
         async def fetch(size: int, token: str) -> Page[Entry]:
-            reply = await node.snapshots.ListSnapshots(
+            reply = await node.ebbd.snapshots.ListSnapshots(
                 ebb_pb2.ListSnapshotsRequest(
                     volume_id=request.source_volume_id,
                     snapshot_id=request.snapshot_id,
@@ -78,4 +85,4 @@ class Snapshots(csi_pb2_grpc.ControllerServicer):
             entries = (Entry(snapshot=translate.snapshot(found)) for found in reply.snapshots)
             return Page(tuple(entries), reply.next_page_token)
 
-        return Source(facts.node_key, fetch)
+        return Source(node.facts.node_key, fetch)

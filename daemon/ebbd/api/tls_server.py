@@ -11,7 +11,6 @@ import grpc
 import structlog
 
 from ebbd.api.admission import Admission
-from ebbd.api.certificates import Rotation
 from ebbd.api.failures import FailureInterceptor
 from ebbd.api.services import Services
 from ebbd.config import ListenConfig
@@ -44,6 +43,9 @@ async def serving_tls(
     if listen is None:
         yield
         return
+    # Time and memory that only those who listen shall pay.
+    from ebbd.api.certificates import Rotation  # noqa: PLC0415 - see above
+
     rotation = Rotation(listen, node_id, log)
     server = grpc.aio.server(
         interceptors=[FailureInterceptor(log), Admission(node_key)], options=OPTIONS

@@ -58,10 +58,15 @@ class VolumeService(VolumesServicer):
         return pb.DeleteVolumeResponse(deleted=await self._lifecycle.delete(request.volume_id))
 
     async def GetVolume(self, request: pb.GetVolumeRequest, context: Context) -> pb.Volume:
-        found = await self._store.find_volume(request.volume)
+        found = await (
+            self._store.settled_volume(request.name)
+            if request.name
+            else self._store.find_volume(request.volume)
+        )
         if found is None:
             raise NotFound(
-                f"there is no volume {request.volume!r}", "'ebb volume list' shows those there are"
+                f"there is no volume {(request.name or request.volume)!r}",
+                "'ebb volume list' shows those there are",
             )
         return await self._shown(found)
 

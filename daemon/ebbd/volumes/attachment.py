@@ -3,7 +3,7 @@
 Nothing is done to the device. A node-local volume is attached to its own node or not at all.
 """
 
-from ebbd.errors import Conflict, NoRoom, NotFound
+from ebbd.errors import Conflict, NoRoom, NotFound, WrongState
 from ebbd.model import Volume
 from ebbd.volumes import mutations, records
 from ebbd.volumes.store import Store
@@ -24,6 +24,12 @@ class Attachment:
         store = self._store
         async with store.locks.hold(volume_id, _COUNT):
             volume = await store.require_volume(volume_id)
+            if node_id != store.settings.node_id and volume.attached:
+                raise WrongState(
+                    f"volume {volume.id} is attached to node {store.settings.node_id!r}, "
+                    f"where it lives, and cannot be attached to {node_id!r}",
+                    "schedule its consumer there: the volume's topology says so",
+                )
             if node_id != store.settings.node_id:
                 raise NotFound(
                     f"volume {volume.id} lives on node {store.settings.node_id!r}, "

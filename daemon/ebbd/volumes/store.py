@@ -119,6 +119,14 @@ class Store:
             return found
         return None if is_id(volume) else catalog.volumes.get(self.naming.volume_id(volume))
 
+    async def settled_volume(self, name: str) -> Volume | None:
+        """By name alone, once no operation on it is under way: a creation that still runs shows
+        nothing yet, and whoever wants to make the same volume elsewhere has to know.
+        """
+        volume_id = self.naming.volume_id(name)
+        async with self.locks.hold(volume_id):
+            return (await self.catalog()).volumes.get(volume_id)
+
     async def require_volume(self, volume_id: str) -> Volume:
         """The volume of this id; anything that is not one is NotFound, as CSI asks. Busy: what is
         left of one that is being deleted.

@@ -304,3 +304,20 @@ async def test_a_socket_that_cannot_be_made_is_an_error_in_words(tmp_path: Path)
     with pytest.raises(HostFailure, match="cannot listen"):
         async with serve(Rig(tmp_path / "mounts"), directory):
             pass
+
+
+async def test_a_name_is_told_of_once_what_is_under_way_has_ended(served: Served) -> None:
+    held = served.rig.hold("create_thin", Step.LISTED)
+    by_name = pb.GetVolumeRequest(name="a")
+    assert await code_of(served.volumes.GetVolume(by_name)) == "NOT_FOUND"
+    creating = asyncio.ensure_future(served.volumes.CreateVolume(pb.CreateVolumeRequest(name="a")))
+    await held.reached.wait()
+    assert await code_of(served.volumes.GetVolume(pb.GetVolumeRequest(volume="a"))) == "NOT_FOUND"
+    asked = asyncio.ensure_future(served.volumes.GetVolume(by_name))
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    held.release.set()
+    assert (await asked).id == (await creating).volume.id
+    # A name, even where it has the form of an id.
+    by_id = pb.GetVolumeRequest(name=(await creating).volume.id)
+    assert await code_of(served.volumes.GetVolume(by_id)) == "NOT_FOUND"

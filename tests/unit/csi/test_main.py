@@ -28,6 +28,9 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
     )
 
 
+CONTROLLER = ("--role", "controller", "--certificate", "/c", "--key", "/k", "--ca", "/a")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -35,12 +38,19 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
         (("--endpoint", "unix:///nowhere/csi.sock"), "the folder /nowhere does not exist"),
         (("--driver-name", "no_such_name"), "'no_such_name' is no driver name"),
         (("--role", "king"), "invalid choice"),
+        (("--nodes", "f", "--nodes-dns", "n:1"), "not allowed with argument"),
+        (("--nodes", "f", "--ebbd", "unix:/x"), "not allowed with argument"),
+        (("--nodes", "f", *CONTROLLER[2:]), "many nodes need --role controller"),
+        ((*CONTROLLER[:2], "--nodes", "f", "--ca", "c"), "--certificate and --key is missing"),
+        ((*CONTROLLER, "--nodes", "/none"), "cannot be read"),
+        ((*CONTROLLER, "--nodes-dns", "n"), "'n' is not NAME:PORT"),
+        (("--key", "k"), "--key goes with --nodes or --nodes-dns only"),
     ],
 )
 async def test_a_wrong_command_line_ends_with_a_reason_and_no_traceback(
-    arguments: tuple[str, ...], said: str
+    folder: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    process = await start(*arguments)
+    process = await start("--endpoint", f"{folder}/csi.sock", *arguments)
     _, stderr = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode in {1, 2}
     assert said in stderr.decode()

@@ -53,11 +53,31 @@ def test_a_requisite_topology_without_a_node_of_ours_is_exhausted(
     assert refusal.value.code is StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_capacity_counts_everywhere_or_where_it_is_asked_for() -> None:
-    assert placement.allows(csi_pb2.Topology(), KEY, "a")
-    assert placement.allows(placement.topology(KEY, "a"), KEY, "a")
-    assert not placement.allows(placement.topology(KEY, "b"), KEY, "a")
-    assert not placement.allows(csi_pb2.Topology(segments={"zone": "1"}), KEY, "a")
+@pytest.mark.parametrize(
+    ("wanted", "allowed", "decides"),
+    [
+        (requirement(), None, False),
+        (requirement(preferred=("b",)), None, True),
+        (requirement(preferred=("z",)), None, False),
+        (requirement(requisite=("b", "z")), {"b", "z"}, True),
+        (csi_pb2.TopologyRequirement(requisite=[csi_pb2.Topology()]), set(), True),
+    ],
+)
+def test_what_a_requirement_leaves_open(
+    wanted: csi_pb2.TopologyRequirement, allowed: set[str] | None, decides: bool
+) -> None:
+    assert placement.requisite(wanted, KEY) == allowed
+    assert placement.decides(("a", "b"), wanted, KEY) is decides
+
+
+def test_a_volume_that_exists_is_taken_where_it_may_be() -> None:
+    every = ("a", "b", "c")
+    assert placement.existing("v", ("b",), every, requirement(preferred=("a",)), KEY) == "b"
+    assert placement.existing("v", ("b", "c"), every, requirement(requisite=("c",)), KEY) == "c"
+    for fitting, wanted in ((every, requirement(requisite=("a",))), (("a",), requirement())):
+        with pytest.raises(Refusal, match="'v' exists on node b, where this one may not") as told:
+            placement.existing("v", ("b",), fitting, wanted, KEY)
+        assert told.value.code is StatusCode.ALREADY_EXISTS
 
 
 def test_a_node_id_that_cannot_be_a_label_names_the_remedy() -> None:

@@ -161,6 +161,7 @@ def test_the_command_lines_are_taken_and_the_sockets_meet() -> None:
     program, *arguments = unit.one("ExecStart").split()
     settings = csi_main.settings(csi_main.parser().parse_args(arguments))
     assert program == "/opt/ebb/bin/ebb-csi"
+    assert isinstance(settings.ebbd, str)
     assert endpoint_path(settings.ebbd) == Path(socket)
     assert settings.endpoint.parent == Path("/run") / unit.one("RuntimeDirectory")
 
