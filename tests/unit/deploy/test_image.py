@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from unit.deploy.unit_files import ROOT
 
 CONTAINERFILE = ROOT / "deploy" / "image" / "Containerfile"
@@ -54,6 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made from what the recipe copies and from nothing else."""
     context, out = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("wheels")
     for name in copied():
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(
                 ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -92,6 +95,45 @@ def test_the_wheel_runs_where_nothing_else_of_the_checkout_is(wheel: Path, tmp_p
     for module in ("ebbd", "ebb_csi", "ebb_cli", "ebb_pb", "ebb_units"):
         where = run(python, "-I", "-c", f"import {module}; print({module}.__file__)").strip()
         assert Path(where).is_relative_to(folder)
+
+
+def locked() -> dict[str, str]:
+    """What the image installs, by its normalized name: the version, one line each with hashes."""
+    text = (ROOT / "deploy" / "image" / "requirements.txt").read_text(encoding="utf-8")
+    text = re.sub(r"\\\n\s*", " ", text)
+    lines = [line for line in text.splitlines() if line and line[0] != "#"]
+    found = {}
+    for line in lines:
+        exact = re.fullmatch(r"([a-z0-9-]+)==(\S+)((?: --hash=sha256:[0-9a-f]{64})+)\s*", line)
+        assert exact, line
+        found[exact[1]] = exact[2]
+    return found
+
+
+def lock_problems(dependencies: list[str], lock: dict[str, str]) -> list[str]:
+    """What a lock does not give, of what the project asks for."""
+    problems = []
+    for each in map(Requirement, dependencies):
+        version = lock.get(canonicalize_name(each.name))
+        if version is None or not each.specifier.contains(version):
+            problems.append(f"{each} is not met by {version}")
+    return problems
+
+
+def test_what_the_image_installs_is_what_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lock = locked()
+    assert lock_problems(project["dependencies"], lock) == []
+    assert lock_problems(["grpcio>=99", "absent"], lock) == [
+        f"grpcio>=99 is not met by {lock['grpcio']}",
+        "absent is not met by None",
+    ]
+
+
+def test_nothing_is_installed_but_what_is_locked() -> None:
+    [build] = [rest for name, rest in stages()[0] if name == "RUN"]
+    installs = [part for part in build.split("&&") if "pip install" in part]
+    assert ["--require-hashes" in part or "--no-deps" in part for part in installs] == [True, True]
 
 
 def test_the_image_names_no_registry_and_its_user_is_nobody_special() -> None:
