@@ -17,6 +17,8 @@ from conformance import go_tools
 from ruamel.yaml import YAML
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+FOLDERS = ("base", "overlays/example")
+EBBD = "ebbd"  # the container
 OLDEST = "1.34"  # the first with VolumeAttributesClass in storage.k8s.io/v1
 NEWEST = kubernetes_validate.latest_version()
 SNAPSHOTTER = "github.com/kubernetes-csi/external-snapshotter/client/v8"
@@ -122,3 +124,28 @@ def command_line(container: Object) -> list[str]:
     """Its program and arguments, with $(NAME) replaced by the name of the variable."""
     words = [*container.get("command", ()), *container.get("args", ())]
     return [re.sub(r"\$\((\w+)\)", r"\1", word) for word in words]
+
+
+def find(folder: str, kind: str, name: str) -> Object:
+    [found] = [
+        item
+        for item in rendered(folder)
+        if (item["kind"], item["metadata"]["name"]) == (kind, name)
+    ]
+    return found
+
+
+def of_kind(folder: str, kind: str) -> list[Object]:
+    return [item for item in rendered(folder) if item["kind"] == kind]
+
+
+def container(folder: str, workload: str, name: str) -> Object:
+    pod = dict(pods(rendered(folder)))[workload]
+    [found] = [each for each in containers(pod) if each["name"] == name]
+    return found
+
+
+def options(container: Object) -> dict[str, str]:
+    """`--name=value` by name, as the Go flag package reads them; a bare `--name` is `true`."""
+    pairs = [word.partition("=") for word in container["args"]]
+    return {name: value if equals else "true" for name, equals, value in pairs}

@@ -104,7 +104,7 @@ def locked() -> dict[str, str]:
     lines = [line for line in text.splitlines() if line and line[0] != "#"]
     found = {}
     for line in lines:
-        exact = re.fullmatch(r"([a-z0-9-]+)==(\S+)((?: --hash=sha256:[0-9a-f]{64})+)\s*", line)
+        exact = re.fullmatch(r"([a-z0-9-]+)==(\S+)(?: +--hash=sha256:[0-9a-f]{64})+\s*", line)
         assert exact, line
         found[exact[1]] = exact[2]
     return found
