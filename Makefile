@@ -85,6 +85,13 @@ bench-volumes: setup-lab
 bench-%:
 	@echo "bench: there is no BENCH=$*: choose lab or volumes" >&2; exit 2
 
+.PHONY: fuzz
+FUZZ_S ?= 60
+fuzz: setup-python ## feed every reader for FUZZ_S seconds each (60), coverage-guided, and every RPC
+	$(BIN)/pip install --quiet --group fuzz
+	EBB_HOSTILE_EXAMPLES=$(FUZZ_S) $(BIN)/pytest -q --timeout 3600 tests/hostile
+	PYTHONPATH=tests $(BIN)/python -m hostile.fuzz.run all --seconds $(FUZZ_S)
+
 .PHONY: proto format clean
 proto: setup-python ## generate the protobuf code again
 	$(BIN)/python proto/generate.py

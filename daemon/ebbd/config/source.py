@@ -136,6 +136,8 @@ def _unwanted(event: Event, depth: int) -> str:
         return f"nested more than {_DEEPEST} deep; see docs/config.md for the shape"
     if isinstance(event, AliasEvent):
         return "an alias (*name) is not taken here; write the value out"
+    if getattr(event, "anchor", None) is not None:
+        return "an anchor (&name) is not taken here; write the value where it is wanted"
     if (tag := getattr(event, "tag", None)) is not None:
         return f"a tag ({tag}) is not taken here; write the value alone"
     if isinstance(event, ScalarEvent) and not _is_text(event.value):

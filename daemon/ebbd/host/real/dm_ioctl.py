@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Any
 
 
 class Command(IntEnum):
@@ -138,6 +139,18 @@ def _text(field: bytes) -> str:
     return os.fsdecode(field.split(b"\0", 1)[0])
 
 
+def _read(form: struct.Struct, reply: Reply, at: int) -> tuple[Any, ...]:
+    """What the answer has at this place; OSError when it ends before."""
+    try:
+        return form.unpack_from(reply.payload, at)
+    except struct.error:
+        raise _damaged() from None
+
+
+def _damaged() -> OSError:
+    return OSError(errno.EBADMSG, "device-mapper's answer ends too early")
+
+
 def table(targets: list[Target]) -> bytes:
     """The payload of TABLE_LOAD: each entry tells how far the next one is from itself."""
     payload = b""
@@ -155,7 +168,7 @@ def targets(reply: Reply) -> list[Target]:
     found: list[Target] = []
     at = 0
     for _ in range(reply.targets):
-        start, length, _status, following, kind = _TARGET.unpack_from(reply.payload, at)
+        start, length, _status, following, kind = _read(_TARGET, reply, at)
         text = _text(reply.payload[at + _TARGET.size :])
         found.append(Target(start, length, _text(kind), text))
         at = following
@@ -166,7 +179,7 @@ def names(reply: Reply) -> Iterator[str]:
     """The answer of LIST_DEVICES."""
     at = 0
     while len(reply.payload) >= at + _NAME_LIST.size:
-        device, following = _NAME_LIST.unpack_from(reply.payload, at)
+        device, following = _read(_NAME_LIST, reply, at)
         if not device:
             return
         yield _text(reply.payload[at + _NAME_LIST.size :])
@@ -179,7 +192,7 @@ def versions(reply: Reply) -> Iterator[tuple[str, str]]:
     """The answer of LIST_VERSIONS: each target the kernel has, and its version."""
     at = 0
     while True:
-        following, *version = _VERSIONS.unpack_from(reply.payload, at)
+        following, *version = _read(_VERSIONS, reply, at)
         yield _text(reply.payload[at + _VERSIONS.size :]), ".".join(map(str, version))
         if not following:
             return
@@ -188,6 +201,8 @@ def versions(reply: Reply) -> Iterator[tuple[str, str]]:
 
 def dependencies(reply: Reply) -> list[tuple[int, int]]:
     """The answer of TABLE_DEPS: the devices that this one's table names."""
-    count, _padding = _DEPS.unpack_from(reply.payload)
-    numbers = struct.unpack_from(f"={count}Q", reply.payload, _DEPS.size)
+    count, _padding = _read(_DEPS, reply, 0)
+    if count * 8 > len(reply.payload):  # before a format of that many is made
+        raise _damaged()
+    numbers = _read(struct.Struct(f"={count}Q"), reply, _DEPS.size)
     return [(os.major(number), os.minor(number)) for number in numbers]

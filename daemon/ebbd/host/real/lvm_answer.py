@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ebbd.errors import (
     CommandFailed,
     Conflict,
     EbbError,
+    HostFailure,
     NoRoom,
     NotFound,
     Unavailable,
@@ -36,13 +38,26 @@ class Answer:
 
 
 def parse(document: bytes) -> Answer | None:
-    """The answer, or None while the document is not complete yet."""
+    """The answer, or None while the document is not complete yet.
+
+    Raises HostFailure for a document of another shape.
+    """
     if not document.rstrip().endswith(b"}"):
         return None
     try:
         content = json.loads(document.decode("utf-8", "replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+    try:
+        return _answer(content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise HostFailure(
+            f"LVM answered in a form that ebbd does not know: {document[:200]!r}",
+            "is this LVM 2.03.12 or newer?",
+        ) from error
+
+
+def _answer(content: Mapping[str, Any]) -> Answer | None:
     log = content.get("log", [])
     if not log:
         return None
