@@ -50,6 +50,8 @@ class NodeService(NodeServicer):
             raise NotFound(f"this node has no pool {name!r}", "'ebb pool list' shows its pools")
         spec = self._store.pools.choose(name)
         state = await self._store.pool_state(spec)
+        if spec.vg in self._store.missing:
+            return pb.GetCapacityResponse()
         extent = self._store.group(spec.vg).extent_bytes
         available = state.available_bytes // extent * extent
         return pb.GetCapacityResponse(

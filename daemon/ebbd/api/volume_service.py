@@ -73,7 +73,7 @@ class VolumeService(VolumesServicer):
     async def ListVolumes(
         self, request: pb.ListVolumesRequest, context: Context
     ) -> pb.ListVolumesResponse:
-        volumes = sorted((await self._store.catalog()).volumes.values(), key=lambda v: v.id)
+        volumes = sorted((await self._store.catalog()).whole().volumes.values(), key=lambda v: v.id)
         chosen, token = page(
             volumes, lambda v: v.id, "v", size=request.page_size, token=request.page_token
         )

@@ -43,6 +43,13 @@ class Lvm(Protocol):
     async def read(self, vg: str) -> VolumeGroup:
         """The whole VG, parsed from the metadata area and checked by its checksum: no command."""
 
+    async def claim(self, vg: str) -> None:
+        """Hold the VG for this daemon alone until `close`, or until this process dies.
+
+        Held by this one already: fine. Held by another: Unavailable that names it. What a daemon
+        that died left running on it is waited for.
+        """
+
     async def ensure_volume_group(
         self, vg: str, devices: Sequence[str], *, metadata_bytes: int, tags: Sequence[str]
     ) -> bool:

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ebbd.host.values import ToolVersion
 from ebbd.inspect.checks import Check, Status
@@ -25,7 +25,8 @@ class VolumeProblem:
 class Machine:
     """All that is known: the three answers of `ebbd.host.protocols.Probe`, the pools, the volumes.
 
-    `volumes` is how many there are, `problems` those among them that have one.
+    `volumes` is how many there are, `problems` those among them that have one. `missing` are VGs
+    that are configured and not served: the reason and the remedy.
     """
 
     kernel: Mapping[str, str]
@@ -34,6 +35,7 @@ class Machine:
     pools: Sequence[PoolFacts]
     volumes: int
     problems: Sequence[VolumeProblem] = ()
+    missing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     simulated: bool = False
 
 
@@ -53,7 +55,9 @@ def diagnose(machine: Machine, thresholds: Thresholds | None = None) -> tuple[Ch
     checks += check_tools(machine.tools)
     for pool in machine.pools:
         checks += check_pool(pool, fill)
-    if not machine.pools:
+    for vg, (detail, remedy) in machine.missing.items():
+        checks.append(Check("pool", f"{vg} volume group", Status.FAILED, detail, remedy))
+    if not machine.pools and not machine.missing:
         remedy = "name one under `pools` in ebbd's configuration"
         checks.append(Check("pool", "any pool", Status.FAILED, "there is none", remedy))
     checks += check_volumes(machine.volumes, machine.problems)

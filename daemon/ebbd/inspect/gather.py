@@ -26,7 +26,8 @@ async def gather(store: Store, observer: Observer) -> Machine:
         VolumeProblem(lv, why, _STRAY_REMEDY) for lv, why in sorted(catalog.strays.items())
     ]
     pools = []
-    for spec in store.pools.specs:
+    missing = store.missing
+    for spec in [spec for spec in store.pools.specs if spec.vg not in missing]:
         group = store.group(spec.vg)
         status = await _status(store, spec.vg, spec.pool)
         pools.append(PoolFacts(group, group.pools[spec.pool], status, group.autoactivation))
@@ -37,6 +38,7 @@ async def gather(store: Store, observer: Observer) -> Machine:
         pools=pools,
         volumes=len(volumes),
         problems=problems,
+        missing={vg: (why.message, why.remedy) for vg, why in missing.items()},
         simulated=host.simulated,
     )
 

@@ -101,7 +101,7 @@ class Groups:
         if group_id in (await self._store.catalog()).groups:
             return
         member = tag(records.GROUP, group_id.rpartition("-")[2])
-        for vg in self._store.pools.vgs:
+        for vg in self._store.vgs:
             lvs = self._store.group(vg).volumes.values()
             await self._remove(
                 vg, tuple(lv.name for lv in lvs if member in lv.tags and parse_snapshot_lv(lv.name))

@@ -104,7 +104,7 @@ class Snapshots:
 
     async def select(self, volume_id: str, snapshot_id: str) -> list[Snapshot]:
         """Snapshots by source and id, either empty for any, ordered by id."""
-        catalog = await self._store.catalog()
+        catalog = (await self._store.catalog()).whole()
         chosen = catalog.snapshots_of(volume_id) if volume_id else catalog.snapshots.values()
         return sorted(
             (s for s in chosen if snapshot_id in {"", s.id}), key=lambda snapshot: snapshot.id

@@ -6,16 +6,39 @@ head is the highest committed generation. A snapshot taken with a group counts w
 the group's own tag, which is the commit of the whole group.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from ebbd.errors import HostFailure
+from ebbd.errors import HostFailure, Unavailable
 from ebbd.host.values import ThinVolume, VolumeGroup
 from ebbd.model import Parameters, Snapshot, SnapshotGroup, Volume
 from ebbd.volumes import records, tags
 from ebbd.volumes.names import Naming, parse_head_lv, parse_snapshot_lv
 
 GROUP_TAG = "group."
+V = TypeVar("V")
+
+
+class Incomplete(Mapping[str, V]):
+    """What is known by id while a VG is missing. An id that is not here may be in that VG, so
+    looking for it is Unavailable rather than a miss: a volume whose disk is away is not gone.
+    """
+
+    def __init__(self, known: Mapping[str, V], missing: Unavailable) -> None:
+        self._known = known
+        self._missing = missing
+
+    def __getitem__(self, key: str) -> V:
+        if key not in self._known:
+            raise Unavailable(self._missing.message, self._missing.remedy)
+        return self._known[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +49,25 @@ class Catalog:
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
     groups: Mapping[str, SnapshotGroup] = field(default_factory=dict)
     strays: Mapping[str, str] = field(default_factory=dict)  # VG/LV or VG/#tag: why
+    missing: Unavailable | None = None  # the reason why some VG is not in here
+
+    def whole(self) -> "Catalog":
+        """Itself; Unavailable while a VG is missing: a list without its volumes would say that
+        they do not exist.
+        """
+        if self.missing is not None:
+            raise Unavailable(self.missing.message, self.missing.remedy)
+        return self
+
+    def without_some(self, missing: Unavailable) -> "Catalog":
+        """The same, knowing that it is not all."""
+        return Catalog(
+            Incomplete(self.volumes, missing),
+            Incomplete(self.snapshots, missing),
+            Incomplete(self.groups, missing),
+            self.strays,
+            missing,
+        )
 
     def snapshots_of(self, volume_id: str) -> list[Snapshot]:
         """Of the present incarnation, or of all former ones when the volume is gone."""

@@ -8,7 +8,7 @@ means a foreign commit, and the VG is read again from its metadata area.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ebbd.errors import NotFound, Unavailable
+from ebbd.errors import EbbError, HostFailure, NotFound, Unavailable
 from ebbd.host.protocols import DeviceMapper, Lvm
 from ebbd.host.values import VolumeGroup
 from ebbd.volumes.catalog import Catalog, read_catalog
@@ -26,34 +26,63 @@ class Ledger:
         self._groups: dict[str, VolumeGroup] = {}
         self._writing: set[str] = set()
         self._catalog: Catalog | None = None
+        self._missing: dict[str, Unavailable] = {}
 
     @property
     def vgs(self) -> tuple[str, ...]:
-        return self._vgs
+        """Those that are there."""
+        return tuple(vg for vg in self._vgs if vg not in self._missing)
+
+    @property
+    def missing(self) -> dict[str, Unavailable]:
+        """The VGs that cannot be used, each with the reason."""
+        return dict(self._missing)
 
     def group(self, vg: str) -> VolumeGroup:
         """The VG as remembered; `catalog()` or `reload()` came before."""
+        self.require(vg)
         return self._groups[vg]
+
+    def require(self, vg: str) -> None:
+        """Unavailable while this VG is missing."""
+        if missing := self._missing.get(vg):
+            raise Unavailable(missing.message, missing.remedy)
 
     async def catalog(self) -> Catalog:
         """What exists now. While a mutation of ours runs its VG stands as before that mutation:
         between its two commits LVM lists an LV that does not exist yet.
         """
-        for vg in self._vgs:
+        for vg in self.vgs:
             if vg in self._writing:
                 continue
             known = self._groups.get(vg)
             try:
                 if known is None or await self._lvm.seqno(vg) != known.seqno:
                     await self.reload(vg)
-            except NotFound as gone:
-                raise Unavailable(
-                    f"the volume group {vg} is gone: {gone.message}",
-                    "bring its disks back, or take its pool out of the configuration",
-                ) from gone
+            except (NotFound, HostFailure) as gone:
+                self.lose(vg, gone)
         if self._catalog is None:
-            self._catalog = read_catalog(self._naming, self._groups.values())
+            here = [self._groups[vg] for vg in self.vgs]
+            catalog = read_catalog(self._naming, here)
+            for missing in self._missing.values():
+                catalog = catalog.without_some(missing)
+            self._catalog = catalog
         return self._catalog
+
+    def lose(self, vg: str, reason: EbbError) -> None:
+        """The VG cannot be used from now on, until it is `found`."""
+        self._missing[vg] = Unavailable(
+            f"the volume group {vg} is missing: {reason.message}",
+            "bring its disks back (ebbd then takes it up by itself), or take its pool out of the "
+            "configuration and restart ebbd",
+        )
+        self._groups.pop(vg, None)
+        self._catalog = None
+
+    def found(self, vg: str) -> None:
+        """The VG is there again, reloaded and recovered."""
+        self._missing.pop(vg, None)
+        self._catalog = None
 
     async def reload(self, vg: str) -> VolumeGroup:
         """Read the VG again, whatever is remembered.

@@ -7,7 +7,7 @@ loop file. The node's key is a tag of its VGs, so that ids survive a new host na
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ebbd.errors import HostFailure, InvalidInput, NotFound, Unavailable
+from ebbd.errors import EbbError, HostFailure, InvalidInput, NotFound, Unavailable
 from ebbd.host.protocols import Host
 from ebbd.host.values import PoolStatus, VolumeGroup
 from ebbd.model import PoolState
@@ -36,13 +36,43 @@ class PoolSpec:
         return f"{self.vg}/{self.pool}"
 
 
-async def open_pools(host: Host, specs: Sequence[PoolSpec], node_id: str, key: str) -> str:
-    """Make what is missing, and return the node's key (`key` if the operator set one).
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The node's key, and the VGs that could not be opened, each with its reason."""
 
-    Raises NotFound for an existing pool that is not there, HostFailure when the VGs disagree on
-    whose node this is.
+    key: str
+    missing: dict[str, EbbError]
+
+
+async def open_pools(host: Host, specs: Sequence[PoolSpec], node_id: str, key: str) -> Opened:
+    """Make what is missing, and find the node's key (`key` if the operator set one).
+
+    A VG that is not there, or not with its pools, is left out as long as another can be opened;
+    without another its error is raised. Raises HostFailure when the VGs disagree on whose node
+    this is, Unavailable for a VG that is another ebbd's.
     """
     groups: dict[str, VolumeGroup] = {}
+    missing: dict[str, EbbError] = {}
+    for vg in dict.fromkeys(spec.vg for spec in specs):
+        try:
+            groups[vg] = await _open(host, [spec for spec in specs if spec.vg == vg])
+        except (NotFound, HostFailure) as absent:
+            missing[vg] = absent
+    if not groups:
+        raise next(iter(missing.values()))
+    chosen = _agree(groups, key) or node_key(node_id)
+    for vg, group in groups.items():
+        if _key_of(group) != chosen:
+            old = _key_of(group)
+            remove = [tags.tag(records.NODE, old)] if old else []
+            await host.lvm.change_tags(
+                vg, None, add=[tags.tag(records.NODE, chosen)], remove=remove
+            )
+    return Opened(chosen, missing)
+
+
+async def _open(host: Host, specs: Sequence[PoolSpec]) -> VolumeGroup:
+    """One VG with all its pools there."""
     for spec in specs:
         devices = list(spec.devices)
         if spec.loop_file:
@@ -51,6 +81,8 @@ async def open_pools(host: Host, specs: Sequence[PoolSpec], node_id: str, key: s
             await host.lvm.ensure_volume_group(
                 spec.vg, devices, metadata_bytes=spec.vg_metadata_bytes, tags=()
             )
+        await host.lvm.claim(spec.vg)
+        if devices:
             await host.lvm.ensure_pool(
                 spec.vg, spec.pool, size_bytes=spec.size_bytes, chunk_bytes=spec.chunk_bytes
             )
@@ -60,16 +92,7 @@ async def open_pools(host: Host, specs: Sequence[PoolSpec], node_id: str, key: s
                 f"there is no thin pool {spec.name}",
                 "make it (lvcreate --type thin-pool) or give the pool 'devices' or a 'loop' file",
             )
-        groups[spec.vg] = group
-    chosen = _agree(groups, key) or node_key(node_id)
-    for vg, group in groups.items():
-        if _key_of(group) != chosen:
-            old = _key_of(group)
-            remove = [tags.tag(records.NODE, old)] if old else []
-            await host.lvm.change_tags(
-                vg, None, add=[tags.tag(records.NODE, chosen)], remove=remove
-            )
-    return chosen
+    return group
 
 
 def _key_of(group: VolumeGroup) -> str:
@@ -86,6 +109,25 @@ def _agree(groups: dict[str, VolumeGroup], key: str) -> str:
             "ids carry the key: give each node its own VGs, or set node.key to the VGs' one",
         )
     return key or next(iter(found), "")
+
+
+def missing_pool(spec: PoolSpec, problem: str) -> PoolState:
+    """What can be said of a pool whose VG is missing."""
+    return PoolState(
+        vg=spec.vg,
+        pool=spec.pool,
+        size_bytes=0,
+        used_bytes=0,
+        metadata_size_bytes=0,
+        metadata_used_bytes=0,
+        chunk_bytes=0,
+        virtual_bytes=0,
+        overcommit_ratio=spec.overcommit_ratio,
+        available_bytes=0,
+        volumes=0,
+        snapshots=0,
+        problem=problem,
+    )
 
 
 class Pools:

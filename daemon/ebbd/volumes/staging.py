@@ -191,7 +191,7 @@ class Staging:
         digest = parse_id(volume_id, "v")
         own = [
             info
-            for vg in self._store.pools.vgs
+            for vg in self._store.vgs
             for name, info in (await self._store.host.dm.active(vg)).items()
             if digest and (head := parse_head_lv(name)) and head[0] == digest
         ]

@@ -5,11 +5,11 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ebbd.errors import Busy, EbbError, NotFound
+from ebbd.errors import Busy, EbbError, NotFound, Unavailable
 from ebbd.host.protocols import Host
 from ebbd.host.values import ThinVolume, VolumeGroup
 from ebbd.model import PoolState, Volume
@@ -19,11 +19,13 @@ from ebbd.volumes.catalog import Catalog
 from ebbd.volumes.ledger import Ledger
 from ebbd.volumes.mutations import Admission, Mutation, in_batches
 from ebbd.volumes.names import Naming, is_id
-from ebbd.volumes.operations import KeyedLocks
-from ebbd.volumes.pools import Pools, PoolSpec, open_pools
+from ebbd.volumes.operations import KeyedLocks, finish
+from ebbd.volumes.pools import Pools, PoolSpec, missing_pool, open_pools
 from ebbd.volumes.writer import Writer
 
 Say = Callable[[str], None]
+# A VG that is missing is looked for this often; one `pvs` each time, and none otherwise.
+REOPEN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Settings:
     max_volumes: int
     allowed_directories: tuple[str, ...]
     release_s: float = 0.0
+    reopen_s: float = REOPEN_S
 
 
 class Store:
@@ -63,6 +66,7 @@ class Store:
         failed: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(writer.run()) for writer in self._writers.values()]
+            running.append(tasks.create_task(self._keep_looking()))
             try:
                 yield
             except Exception as error:  # noqa: BLE001 - raised again below: a task group would wrap it
@@ -73,30 +77,69 @@ class Store:
         if failed is not None:
             raise failed
 
-    async def recover(self) -> None:
-        """Finish or undo whatever an earlier run left, in every VG, and say so."""
+    async def recover(self, missing: Mapping[str, EbbError]) -> None:
+        """Finish or undo whatever an earlier run left, in every VG, and say so.
+
+        A VG that is missing, or whose state is none that ebbd may mend, does not keep the others
+        from being served. Raises its error when there is no other.
+        """
         for vg in self.pools.vgs:
-            left = recovery.leftovers(await self._settle(vg))
             try:
-                for batch in left.deleted_volumes:
-                    await self._remove(vg, batch)
-                    self._say(f"finished the deletion of {', '.join(batch)} in {vg}")
-                if members := left.uncommitted_group_members:
-                    await self._remove(vg, members)
-                    told = ", ".join(members)
-                    self._say(f"undid a group snapshot that was not committed in {vg}: {told}")
+                if vg in missing:
+                    raise missing[vg]
+                await self._recover(vg)
             except EbbError as refused:
-                # Nothing of it is shown to anybody, so the other volumes need not wait for it.
-                # What failed may have been cut short: LVM and the kernel must agree all the same.
-                self._say(f"left for the next start in {vg}: {refused}")
-                await self._settle(vg)
-            await self._ledger.reload(vg)
+                self._ledger.lose(vg, refused)
+                self._say(f"VG {vg} is not served: {refused}")
+                if not self._ledger.vgs:
+                    raise
+
+    async def reopen(self) -> None:
+        """Take up each missing VG that is there again, with all that a start does for it."""
+        for vg in self._ledger.missing:
+            specs = [spec for spec in self.pools.specs if spec.vg == vg]
+            try:
+                await open_pools(self.host, specs, self.settings.node_id, self.naming.key)
+                await self._recover(vg)
+            except EbbError as still:
+                self._ledger.lose(vg, still)
+            else:
+                self._ledger.found(vg)
+                self._say(f"VG {vg} is there again and is served")
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.reopen_s)
+            await finish(self.reopen())
+
+    async def _recover(self, vg: str) -> None:
+        left = recovery.leftovers(await self._settle(vg))
+        try:
+            for batch in left.deleted_volumes:
+                await self._remove(vg, batch)
+                self._say(f"finished the deletion of {', '.join(batch)} in {vg}")
+            if members := left.uncommitted_group_members:
+                await self._remove(vg, members)
+                told = ", ".join(members)
+                self._say(f"undid a group snapshot that was not committed in {vg}: {told}")
+        except EbbError as refused:
+            # Nothing of it is shown to anybody, so the other volumes need not wait for it.
+            # What failed may have been cut short: LVM and the kernel must agree all the same.
+            self._say(f"left for the next start in {vg}: {refused}")
+            await self._settle(vg)
+        await self._ledger.reload(vg)
 
     async def _remove(self, vg: str, names: tuple[str, ...]) -> None:
         for part in in_batches(names):
             await self.host.lvm.remove(vg, part)
 
+    @property
+    def vgs(self) -> tuple[str, ...]:
+        """Those that are there."""
+        return self._ledger.vgs
+
     async def mutate(self, mutation: Mutation) -> None:
+        self._ledger.require(mutation.vg)
         await self._writers[mutation.vg].submit(mutation)
 
     async def catalog(self) -> Catalog:
@@ -140,8 +183,16 @@ class Store:
         refuse_if_deleting(found)
         return found
 
+    @property
+    def missing(self) -> dict[str, Unavailable]:
+        """The VGs that are not served, each with the reason."""
+        return self._ledger.missing
+
     async def pool_state(self, spec: PoolSpec) -> PoolState:
+        """The pool now; one of a missing VG has no room and says why."""
         catalog = await self.catalog()
+        if missing := self._ledger.missing.get(spec.vg):
+            return missing_pool(spec, missing.message)
         return await self.pools.state(spec, self.group(spec.vg), catalog)
 
     def admission(self, spec: PoolSpec, size_bytes: int) -> Admission:
@@ -174,7 +225,7 @@ async def open_store(
     say: Say,
 ) -> Store:
     """Open the pools, recover, and only then hand out the store."""
-    key = await open_pools(host, specs, settings.node_id, node_key)
-    store = Store(host, settings, Pools(host, specs, default_pool), Naming(key), say)
-    await store.recover()
+    opened = await open_pools(host, specs, settings.node_id, node_key)
+    store = Store(host, settings, Pools(host, specs, default_pool), Naming(opened.key), say)
+    await store.recover(opened.missing)
     return store

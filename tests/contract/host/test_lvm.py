@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 from contract.host.bench import GIB, MIB, Bench
-from ebbd.errors import Conflict, InvalidInput, NoRoom, NotFound, WrongState
+from ebbd.errors import Conflict, InvalidInput, NoRoom, NotFound, Unavailable, WrongState
 from ebbd.host.protocols import Host
 
 EXTENT = 4 * MIB
@@ -38,6 +38,29 @@ async def test_a_new_daemon_may_begin_with_a_mutation(bench: Bench) -> None:
     finally:
         await another.lvm.close()
     assert set((await bench.host.lvm.read(bench.vg)).volumes) == {"v1", "v2"}
+
+
+async def test_a_vg_is_one_daemons(bench: Bench) -> None:
+    lvm, another = bench.host.lvm, bench.another_host().lvm
+    before = lvm.command_lines
+    await lvm.claim(bench.vg)
+    await lvm.claim(bench.vg)
+    assert lvm.command_lines == before
+    with pytest.raises(Unavailable, match=r"another ebbd's.*; stop that one"):
+        await another.claim(bench.vg)
+    await lvm.close()
+    try:
+        await another.claim(bench.vg)
+        with pytest.raises(Unavailable):
+            await lvm.claim(bench.vg)
+    finally:
+        await another.close()
+    await lvm.claim(bench.vg)
+
+
+async def test_a_vg_that_is_not_there_cannot_be_claimed(host: Host) -> None:
+    with pytest.raises(NotFound):
+        await host.lvm.claim("no-such-vg")
 
 
 async def test_reading_costs_no_command(bench: Bench) -> None:

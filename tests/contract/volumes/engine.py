@@ -22,7 +22,7 @@ from ebbd.volumes.lifecycle import Lifecycle
 from ebbd.volumes.observe import Observer
 from ebbd.volumes.pools import PoolSpec
 from ebbd.volumes.staging import Staging
-from ebbd.volumes.store import Settings, Store, open_store
+from ebbd.volumes.store import REOPEN_S, Settings, Store, open_store
 
 MIB = 1024 * 1024
 NODE = "node-1"
@@ -96,6 +96,7 @@ async def running(
     *,
     max_volumes: int = 0,
     freeze_s: float = 10.0,
+    reopen_s: float = REOPEN_S,
     numbers: tuple[Iterator[int], Iterator[int]] | None = None,
 ) -> AsyncIterator[Engine]:
     """The engine, recovered and writing. `numbers`: the clock and the incarnations, where a test
@@ -111,6 +112,7 @@ async def running(
         allowed_directories=(directory,),
         # udev looks at a real device after every unmount; nothing does at a simulated one.
         release_s=0.0 if host.simulated else RELEASE_S,
+        reopen_s=reopen_s,
     )
     store = await open_store(host, settings, specs, default_pool="", node_key="", say=said.append)
     devices = Devices(store)

@@ -167,6 +167,7 @@ async def test_everything_twice_and_once_in_a_daemon_started_again(
         await first.attachment.attach(volume.id, "node-1", read_only=False)
         await bench.consumer.write_file(target, "f", b"kept")
         seen = await first.store.catalog()
+    await bench.host.lvm.close()
     again = bench.another_host()
     try:
         async with running(again, [spec], bench.directory) as second:

@@ -13,6 +13,7 @@ from ebbd.host.simulated.filesystems import SimulatedFilesystems
 from ebbd.host.simulated.lvm import SimulatedLvm
 from ebbd.host.simulated.machine import Machine
 from ebbd.volumes.pools import PoolSpec
+from ebbd.volumes.store import REOPEN_S
 
 GIB = 1024**3
 VG = "vg0"
@@ -54,7 +55,9 @@ class Rig:
         return held
 
     @asynccontextmanager
-    async def start(self, *, max_volumes: int = 0, freeze_s: float = 10.0) -> AsyncIterator[Engine]:
+    async def start(
+        self, *, max_volumes: int = 0, freeze_s: float = 10.0, reopen_s: float = REOPEN_S
+    ) -> AsyncIterator[Engine]:
         """A daemon on this machine; its LVM has been waited for when it is gone."""
         host = self.host()
         try:
@@ -64,6 +67,7 @@ class Rig:
                 self.directory,
                 max_volumes=max_volumes,
                 freeze_s=freeze_s,
+                reopen_s=reopen_s,
                 numbers=self._numbers,
             ) as engine:
                 try:

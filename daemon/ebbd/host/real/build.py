@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ebbd.host.protocols import Host
 from ebbd.host.real.blockdev import RealBlockdev
+from ebbd.host.real.claims import MARK, Claims
 from ebbd.host.real.dm import RealDeviceMapper
 from ebbd.host.real.filesystem import RealFilesystems
 from ebbd.host.real.freezer import RealCgroups
@@ -35,14 +36,20 @@ def make_host(
     are known beforehand; others are asked for once. Raises Unavailable naming missing programs.
     """
     root = _root(bool(prefix))
-    runner = Runner(locate(PROGRAMS, root.filesystem), prefix=tuple(prefix), timeout_s=deadline_s)
+    runner = Runner(
+        locate(PROGRAMS, root.filesystem),
+        prefix=tuple(prefix),
+        timeout_s=deadline_s,
+        environment={MARK: run_directory},
+    )
     filesystems = RealFilesystems(runner, root, make_timeout_s=deadline_s * _MAKE_DEADLINES)
     folder = f"{run_directory}/lvm"
     commands = LvmCommands(runner, folder, visible_folder=root.path(folder), timeout_s=deadline_s)
+    claims = Claims(root, run_directory, timeout_s=deadline_s)
     dm = RealDeviceMapper(str(_DM_CONTROL))
     cgroups = cgroup_mount(root) or root.path(_DEFAULT_CGROUPS)
     return Host(
-        lvm=RealLvm(commands, filesystems.signature, devices or {}),
+        lvm=RealLvm(commands, filesystems.signature, devices or {}, claims),
         dm=dm,
         filesystems=filesystems,
         mounts=RealMounts(runner, root),

@@ -4,13 +4,15 @@ A mutation is one command line. Every option that is not needed to say what is w
 beside it. Reads never run a command: they look at the metadata area (metadata_reader).
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from ebbd.errors import Conflict, HostFailure, NotFound, WrongState
 from ebbd.host import commits
 from ebbd.host.pool_sizes import CHUNK_BYTES, pool_metadata_bytes
+from ebbd.host.real.claims import Claims
 from ebbd.host.real.lvm_commands import LvmCommands
 from ebbd.host.real.metadata_area import Unreadable
 from ebbd.host.real.metadata_reader import MetadataReader, Reading
@@ -45,8 +47,10 @@ class RealLvm:
         commands: LvmCommands,
         signature: Callable[[str], Awaitable[str | None]],
         devices: Mapping[str, Sequence[str]],
+        claims: Claims,
     ) -> None:
         self._commands = commands
+        self._claims = claims
         self._signature = signature
         self._reader = MetadataReader()
         self._devices = {vg: tuple(known) for vg, known in devices.items()}
@@ -59,17 +63,22 @@ class RealLvm:
         return self._commands.lines
 
     async def seqno(self, vg: str) -> int:
-        devices = await self._devices_of(vg)
-        found = await _reading(vg, self._reader.seqno, vg, devices)
-        if found is None:
-            raise _no_group(vg)
-        return found
+        with self._forgetting(vg):
+            found = await _reading(vg, self._reader.seqno, vg, await self._devices_of(vg))
+            if found is None:
+                raise _no_group(vg)
+            return found
 
     async def read(self, vg: str) -> VolumeGroup:
-        reading = await self._read(vg)
-        if reading is None:
-            raise _no_group(vg)
-        return reading.metadata.group
+        with self._forgetting(vg):
+            reading = await self._read(vg)
+            if reading is None:
+                raise _no_group(vg)
+            return reading.metadata.group
+
+    async def claim(self, vg: str) -> None:
+        group = await self.read(vg)
+        await self._claims.take(vg, group.uuid)
 
     async def ensure_volume_group(
         self, vg: str, devices: Sequence[str], *, metadata_bytes: int, tags: Sequence[str]
@@ -208,11 +217,25 @@ class RealLvm:
         await self._mutate(vg, "lvchange", "--activate", "n", f"{checked(vg)}/{checked(name)}")
 
     async def close(self) -> None:
-        await self._commands.close()
+        try:
+            await self._commands.close()
+        finally:
+            self._claims.release()
 
     async def _is_free_pv(self, vg: str, device: str, signature: str) -> bool:
         """A PV of no VG: prepared by hand, or by a vgcreate of ours that was killed half-way."""
         return signature == "LVM2_member" and not await _reading(vg, self._reader.groups_on, device)
+
+    @contextmanager
+    def _forgetting(self, vg: str) -> Iterator[None]:
+        """Where the devices that are known have no VG any more they are forgotten: a disk that
+        went away comes back under another name.
+        """
+        try:
+            yield
+        except (NotFound, HostFailure):
+            self._devices.pop(vg, None)
+            raise
 
     async def _mutate(self, vg: str, command: str, *arguments: str) -> None:
         await self._devices_of(vg)

@@ -117,7 +117,7 @@ class Runner:
     """Starts processes of the machine that `prefix` leads to.
 
     `programs` maps names to absolute paths (programs.locate), `timeout_s` is the deadline of a
-    command that names none.
+    command that names none, `environment` is added to each command's.
     """
 
     def __init__(
@@ -127,10 +127,12 @@ class Runner:
         prefix: tuple[str, ...] = (),
         timeout_s: float = 60.0,
         catalogue: Sequence[Program] = PROGRAMS,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._programs = dict(programs)
         self._prefix = prefix
         self._timeout_s = timeout_s
+        self._environment = dict(environment or {})
         self._packages = {program.name: program.package for program in catalogue}
         self._running: set[asyncio.Task[Completed]] = set()
         self._log = structlog.get_logger("ebbd.host.run")
@@ -167,7 +169,9 @@ class Runner:
         argv = (*self._prefix, self.path(program), *arguments)
         deadline_s = self._timeout_s if timeout_s is None else timeout_s
         task = asyncio.create_task(
-            self._execute(argv, deadline_s, stdin, environment or {}, pass_fds)
+            self._execute(
+                argv, deadline_s, stdin, self._environment | dict(environment or {}), pass_fds
+            )
         )
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -191,7 +195,12 @@ class Runner:
     ) -> Child:
         """Start a long-lived process; `argv[0]` is a path (see `path`)."""
         line = (*(self._prefix if prefixed else ()), *argv)
-        process = await _spawn(line, environment or {}, asyncio.subprocess.STDOUT, pass_fds)
+        process = await _spawn(
+            line,
+            self._environment | dict(environment or {}),
+            asyncio.subprocess.STDOUT,
+            pass_fds,
+        )
         return Child(line, process)
 
     async def close(self) -> None:

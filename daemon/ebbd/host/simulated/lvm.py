@@ -39,6 +39,15 @@ class SimulatedLvm:
     async def close(self) -> None:
         while self._running:
             await asyncio.wait(self._running)
+        for vg in [vg for vg, holder in self._machine.claims.items() if holder is self]:
+            del self._machine.claims[vg]
+
+    async def claim(self, vg: str) -> None:
+        self._machine.group(vg)
+        if self._machine.claims.setdefault(vg, self) is not self:
+            raise Unavailable(
+                f"VG {vg} is another ebbd's", "stop that one, or give this one pools of its own"
+            )
 
     # ---- reads ----
 

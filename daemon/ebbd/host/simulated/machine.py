@@ -49,6 +49,7 @@ class Machine:
     openers: dict[tuple[str, str], list[Consumer]] = field(default_factory=dict)
     users: dict[tuple[str, str], list[Consumer]] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)  # cgroup paths
+    claims: dict[str, object] = field(default_factory=dict)  # by VG: the Lvm that holds it
 
     # ---- looking things up ----
 
@@ -158,6 +159,7 @@ class Machine:
         self.openers.clear()
         self.users.clear()
         self.frozen.clear()
+        self.claims.clear()
         self.faults.clear()
         for path in [disk.path for disk in self.disks.values() if disk.backing_file]:
             del self.disks[path]
