@@ -11,6 +11,7 @@ SETUP := PYTHONPATH=deploy/setup $(PYTHON) -m ebb_setup
 LAB := $(BIN)/python -m ebb_lab
 POOL_DISK := /dev/disk/by-id/virtio-pool
 LAB_TESTS_TIMEOUT_S ?= 3600
+FAULTS_EVERY ?= 25
 
 .PHONY: help
 help: ## this list
@@ -46,10 +47,10 @@ unit: setup-units setup-go ## unit, contract, conformance and hostile tests only
 sanity-simulated: setup-go
 	PYTHONPATH=tests $(BIN)/python -m conformance.sanity simulated
 
-.PHONY: test vm-tests lab-tests lab-tests-host lab-tests-volumes node-tests sanity
+.PHONY: test vm-tests lab-tests lab-tests-host lab-tests-volumes node-tests sanity faults faults-sample
 test: check setup-lab setup-go lab-image ## everything: check, the tests inside the lab, csi-sanity in it, the tests that drive labs
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line vm-tests
-vm-tests: lab-tests-volumes lab-tests-host sanity node-tests
+vm-tests: lab-tests-volumes lab-tests-host sanity node-tests faults-sample
 # Two halves, so that `make test` can have a lab on each core. The guest's /tmp is memory.
 in_lab = $(LAB) run --disk pool:4G --timeout $(LAB_TESTS_TIMEOUT_S) --results build/lab-tests/$(1) -- \
 	pytest -q -p no:cacheprovider --host=real -o timeout=900 --basetemp=/var/tmp/pytest \
@@ -63,6 +64,10 @@ sanity: lab-image setup-go ## csi-sanity against real LVM, filesystem and block 
 	PYTHONPATH=tests $(BIN)/python -m conformance.sanity lab
 node-tests: lab-image ## the tests that boot, power-cut and reboot labs
 	$(BIN)/pytest -q tests/node
+faults: lab-image ## the whole fault campaign on real LVM: kills, power cuts, lost writes, full pools (up to an hour)
+	PYTHONPATH=tests $(BIN)/python -m faults.campaign
+faults-sample: lab-image ## every FAULTS_EVERY-th point of it and one of each kind, always the same
+	PYTHONPATH=tests $(BIN)/python -m faults.campaign --every $(FAULTS_EVERY) --jobs 1 --results build/faults-sample
 
 .PHONY: lab lab-image demo bench bench-lab bench-volumes
 lab: setup-lab ## a shell in a throwaway node with ebbd running

@@ -29,8 +29,8 @@ def run(*argv: str, check: bool = True) -> str:
 
 
 @contextlib.contextmanager
-def loop_disk(folder: Path, name: str, size_bytes: int) -> Iterator[str]:
-    """A loop device on a sparse file."""
+def loop_disk(folder: Path, name: str, size_bytes: int, *, keep: bool = False) -> Iterator[str]:
+    """A loop device on a sparse file, which stays at the end if it is to be kept."""
     backing = folder / f"{name}.img"
     with backing.open("wb") as file:
         file.truncate(size_bytes)
@@ -39,7 +39,8 @@ def loop_disk(folder: Path, name: str, size_bytes: int) -> Iterator[str]:
         yield device
     finally:
         run("losetup", "--detach", device)
-        backing.unlink()
+        if not keep:
+            backing.unlink()
 
 
 @dataclass(slots=True)
@@ -53,8 +54,11 @@ class RunningNode:
     # Another way to start ebbd, such as one that dies at an appointed step.
     ebbd_command: tuple[str, ...] = ("ebbd",)
     lvm_prefix: tuple[str, ...] = ()
+    # Of the configuration: more sections, and more of the pool's keys.
+    settings: dict[str, object] = field(default_factory=dict)
+    pool_settings: dict[str, object] = field(default_factory=dict)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _channels: list[grpc.Channel] = field(default_factory=list)
+    _channels: dict[Path, grpc.Channel] = field(default_factory=dict)
 
     @property
     def mounts(self) -> Path:
@@ -64,19 +68,28 @@ class RunningNode:
     def ebbd_socket(self) -> Path:
         return self.folder / "ebbd.sock"
 
-    def start(self) -> None:
+    @property
+    def config(self) -> Path:
+        return self.folder / "ebbd.yaml"
+
+    def configure(self) -> None:
+        """Write the configuration as it is now."""
         self.mounts.mkdir(exist_ok=True)
-        config = self.folder / "ebbd.yaml"
+        pool = {"name": f"{self.vg}/pool0", "devices": [self.device], **self.pool_settings}
         settings = {
             "node": {"id": "lab-node", "max_volumes": self.max_volumes},
             "api": {"socket": str(self.ebbd_socket)},
             "run_directory": str(self.folder),
-            "pools": [{"name": f"{self.vg}/pool0", "devices": [self.device]}],
+            "pools": [pool],
             "mounts": {"allowed_directories": [str(self.mounts)]},
             "lvm": {"prefix": list(self.lvm_prefix)},
+            **self.settings,
         }
-        config.write_text(json.dumps(settings))  # JSON is YAML
-        self._start("ebbd", *self.ebbd_command, "--config", str(config))
+        self.config.write_text(json.dumps(settings))  # JSON is YAML
+
+    def start(self) -> None:
+        self.configure()
+        self._start("ebbd", *self.ebbd_command, "--config", str(self.config))
         self._start(
             "ebb-csi",
             *("ebb-csi", "--role", "all", "--endpoint", f"unix://{self.folder}/csi.sock"),
@@ -85,7 +98,7 @@ class RunningNode:
         self._wait_ready()
 
     def stop(self) -> None:
-        for channel in self._channels:
+        for channel in self._channels.values():
             channel.close()
         self._channels.clear()
         for process in reversed(self._processes.values()):
@@ -95,14 +108,36 @@ class RunningNode:
             assert code == 0, f"{name} ended with {code} on SIGTERM: {self.log(name)}"
         self._processes.clear()
 
+    def abandon(self) -> None:
+        """End whatever still runs and unmount whatever is mounted."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+        self._processes.clear()
+        _unmount_below(self.mounts)
+
     def restart_ebbd(self, how: signal.Signals) -> None:
         """End ebbd with a signal and start it again; ebb-csi stays."""
+        self.end_ebbd(how)
+        self.start_ebbd()
+
+    def end_ebbd(self, how: signal.Signals) -> None:
+        """End ebbd with a signal; one that has died by itself is only waited for."""
         process = self._processes.pop("ebbd")
         process.send_signal(how)
         process.wait(timeout=60)
-        config = self.folder / "ebbd.yaml"
-        self._start("ebbd", *self.ebbd_command, "--config", str(config))
+
+    def start_ebbd(self) -> None:
+        self._start("ebbd", *self.ebbd_command, "--config", str(self.config))
         self._wait_ready()
+
+    def ebbd_exit_code(self, timeout_s: float) -> int:
+        """Wait for ebbd to end by itself."""
+        return self._processes["ebbd"].wait(timeout=timeout_s)
+
+    @property
+    def ebbd_pid(self) -> int:
+        return self._processes["ebbd"].pid
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -122,6 +157,14 @@ class RunningNode:
     @property
     def ebbd(self) -> ebb_pb2_grpc.VolumesStub:
         return ebb_pb2_grpc.VolumesStub(self._channel(self.ebbd_socket))
+
+    @property
+    def ebbd_node(self) -> ebb_pb2_grpc.NodeStub:
+        return ebb_pb2_grpc.NodeStub(self._channel(self.ebbd_socket))
+
+    @property
+    def ebbd_snapshots(self) -> ebb_pb2_grpc.SnapshotsStub:
+        return ebb_pb2_grpc.SnapshotsStub(self._channel(self.ebbd_socket))
 
     def ebb(self, *arguments: str) -> object:
         """The CLI's answer as JSON."""
@@ -155,9 +198,9 @@ class RunningNode:
             self._processes[name] = subprocess.Popen(argv, stderr=log)
 
     def _channel(self, socket: Path) -> grpc.Channel:
-        channel = grpc.insecure_channel(f"unix:{socket}")
-        self._channels.append(channel)
-        return channel
+        if socket not in self._channels:
+            self._channels[socket] = grpc.insecure_channel(f"unix:{socket}")
+        return self._channels[socket]
 
     def _wait_ready(self) -> None:
         end_s = time.monotonic() + START_WITHIN_S
@@ -186,20 +229,27 @@ def running_node(
     lvm_prefix: tuple[str, ...] = (),
 ) -> Iterator[RunningNode]:
     """A node from nothing to nothing: its VG is removed again, whatever the test left in it."""
-    with loop_disk(folder, vg, size_bytes) as device:
-        node = RunningNode(folder, device, vg, ebbd_command=ebbd_command, lvm_prefix=lvm_prefix)
-        try:
-            node.start()
-            yield node
-            node.stop()
-        finally:
-            for process in node._processes.values():
-                process.kill()
-                process.wait()
-            _unmount_below(node.mounts)
-            run("vgremove", "--force", "--force", "--yes", vg, check=False)
-            run("pvremove", "--force", "--force", "--yes", device, check=False)
-            shutil.rmtree(node.mounts, ignore_errors=True)
+    with (
+        loop_disk(folder, vg, size_bytes) as device,
+        running(
+            RunningNode(folder, device, vg, ebbd_command=ebbd_command, lvm_prefix=lvm_prefix)
+        ) as node,
+    ):
+        yield node
+
+
+@contextlib.contextmanager
+def running(node: RunningNode) -> Iterator[RunningNode]:
+    """This node, started; stopped and its VG removed at the end."""
+    try:
+        node.start()
+        yield node
+        node.stop()
+    finally:
+        node.abandon()
+        run("vgremove", "--force", "--force", "--yes", node.vg, check=False)
+        run("pvremove", "--force", "--force", "--yes", node.device, check=False)
+        shutil.rmtree(node.mounts, ignore_errors=True)
 
 
 def _unmount_below(folder: Path) -> None:
