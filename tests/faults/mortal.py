@@ -26,6 +26,7 @@ from ebbd.app import run
 from ebbd.config import load_config
 from ebbd.errors import EbbError
 from ebbd.host.protocols import Host
+from ebbd.notify import ServiceManager
 
 P = TypeVar("P")
 # By then a call that runs a command has started it: LVM's fastest takes ten times as long.
@@ -147,7 +148,7 @@ def main() -> None:
     config = load_config(given.config)
     with _only_one(config.run_directory):
         host = mortal(_real_host(config), Fate(given.orders))
-        asyncio.run(run(config, host, _log(config)))
+        asyncio.run(run(config, host, _log(config), ServiceManager.of(os.environ)))
 
 
 if __name__ == "__main__":
