@@ -65,7 +65,7 @@ sanity: lab-image setup-go ## csi-sanity against real LVM, filesystem and block 
 node-tests: lab-image ## the tests that boot, power-cut and reboot labs
 	$(BIN)/pytest -q tests/node
 faults: lab-image ## the whole fault campaign on real LVM: kills, power cuts, lost writes, full pools (up to an hour)
-	PYTHONPATH=tests $(BIN)/python -m faults.campaign
+	PYTHONPATH=tests $(BIN)/python -m faults.campaign $(PARTS)
 faults-sample: lab-image ## every FAULTS_EVERY-th point of it and one of each kind, always the same
 	PYTHONPATH=tests $(BIN)/python -m faults.campaign --every $(FAULTS_EVERY) --jobs 1 --results build/faults-sample
 
