@@ -10,6 +10,7 @@ from ebb_cli.commands import (
     certs,
     completion,
     doctor,
+    gc,
     group,
     node,
     pool,
@@ -85,6 +86,7 @@ def build() -> typer.Typer:
     app.command("rewind")(timeline.rewind)
     app.command("undo")(timeline.undo)
     app.command("doctor")(doctor.doctor)
+    app.command("gc")(gc.gc)
     app.command("completion")(completion.completion)
     return app
 

@@ -279,6 +279,22 @@ def check_columns() -> list[Column[pb.Check]]:
     ]
 
 
+def orphan_columns() -> list[Column[pb.Orphan]]:
+    return [
+        Column("KIND", lambda it: it.kind),
+        Column("WHAT", lambda it: it.subject),
+        Column("WHY", lambda it: it.reason),
+        Column(
+            "ALLOCATED",
+            lambda it: short(it.allocated_bytes) if it.allocated_bytes else "",
+            right=True,
+            exact=lambda it: exact(it.allocated_bytes) if it.allocated_bytes else "",
+        ),
+        Column("ACTION", lambda it: it.action or f"none: {it.remedy}"),
+        Column("ID", lambda it: it.id, wide=True),
+    ]
+
+
 def verdict(checks: Iterable[pb.Check]) -> str:
     """The last line of `ebb doctor`: `12 ok, 1 warning, 0 failed`."""
     counted = [status(check) for check in checks]

@@ -14,7 +14,7 @@ import structlog
 from pydantic_core import PydanticCustomError
 
 from ebbd import __version__
-from ebbd.app import run
+from ebbd.app import migrate_tags, run
 from ebbd.config import Config, load_config
 from ebbd.config.values import node_id
 from ebbd.errors import EbbError, Unavailable
@@ -90,6 +90,12 @@ def arguments() -> argparse.ArgumentParser:
         metavar="ID",
         help="what the CO calls this node, instead of node.id: one file then serves every node",
     )
+    parser.add_argument(
+        "--migrate-tags",
+        type=int,
+        metavar="SCHEMA",
+        help="make the tags readable by an ebbd of this schema, say what was done, and end",
+    )
     parser.add_argument("--version", action="version", version=f"ebbd {__version__}")
     return parser
 
@@ -126,6 +132,19 @@ def _real_host(config: Config) -> Host:
     )
 
 
+async def _work(
+    config: Config,
+    host: Host,
+    log: structlog.stdlib.BoundLogger,
+    manager: ServiceManager,
+    schema: int | None,
+) -> None:
+    if schema is None:
+        await run(config, host, log, manager)
+    else:
+        await migrate_tags(config, host, log, schema)
+
+
 def main() -> int:
     """Run until told to stop; 1 and one line on stderr when that is not possible."""
     given = arguments().parse_args()
@@ -134,10 +153,10 @@ def main() -> int:
         config = _configure(given)
         log = _log(config)
         if given.simulate:
-            asyncio.run(run(config, _simulated_host(config), log, manager))
+            asyncio.run(_work(config, _simulated_host(config), log, manager, given.migrate_tags))
         else:
             with _only_one(config.run_directory):
-                asyncio.run(run(config, _real_host(config), log, manager))
+                asyncio.run(_work(config, _real_host(config), log, manager, given.migrate_tags))
     except EbbError as error:
         sys.stderr.write(f"ebbd: {error}\n")
         return EXIT_FAILED

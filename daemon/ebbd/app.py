@@ -27,10 +27,13 @@ from ebbd.notify import READY, STOPPING, ServiceManager
 from ebbd.timeline.groups import Groups
 from ebbd.timeline.rewind import Rewinding
 from ebbd.timeline.snapshots import Snapshots
+from ebbd.volumes.adoption import Adoption
 from ebbd.volumes.attachment import Attachment
 from ebbd.volumes.creation import Creation
 from ebbd.volumes.devices import Devices
+from ebbd.volumes.gc import Collector
 from ebbd.volumes.lifecycle import Lifecycle
+from ebbd.volumes.migration import migrate
 from ebbd.volumes.observe import Observer
 from ebbd.volumes.pools import PoolSpec
 from ebbd.volumes.staging import Staging
@@ -73,23 +76,17 @@ async def daemon(
 ) -> AsyncIterator[Store]:
     """Ebbd on this host: pools open, recovered, and the API answering while this is open."""
     _make_own_directories(config)
-    store = await open_store(
-        host,
-        settings_of(config),
-        [spec_of(pool) for pool in config.pools],
-        default_pool=config.default_pool or "",
-        node_key=config.node.key or "",
-        say=lambda line: log.warning("recovered", what=line),
-    )
+    store = await _opened(config, host, log)
     devices = Devices(store)
     observer = Observer(store, devices)
+    collector = Collector(store)
     snapshots = Snapshots(store, now_ms=_now_ms)
 
     async def run_checks() -> Sequence[Check]:
-        return diagnose(await gather(store, observer))
+        return diagnose(await gather(store, observer, collector))
 
     services = Services(
-        NodeService(store, run_checks),
+        NodeService(store, run_checks, collector),
         VolumeService(
             store,
             Creation(store, now_ms=_now_ms, new_incarnation=_new_incarnation),
@@ -97,6 +94,7 @@ async def daemon(
             Attachment(store),
             Staging(store, devices),
             observer,
+            Adoption(store, now_ms=_now_ms, new_incarnation=_new_incarnation),
         ),
         SnapshotService(snapshots, Groups(store, snapshots, now_ms=_now_ms)),
         TimelineService(Rewinding(store, devices, now_ms=_now_ms), observer),
@@ -115,6 +113,17 @@ async def daemon(
     ):
         log.info("ready", version=__version__, node=config.node.id, socket=config.api.socket)
         yield store
+
+
+async def _opened(config: Config, host: Host, log: structlog.stdlib.BoundLogger) -> Store:
+    return await open_store(
+        host,
+        settings_of(config),
+        [spec_of(pool) for pool in config.pools],
+        default_pool=config.default_pool or "",
+        node_key=config.node.key or "",
+        say=lambda line: log.warning("recovered", what=line),
+    )
 
 
 def _make_own_directories(config: Config) -> None:
@@ -139,6 +148,19 @@ async def run(
         await stop.wait()
         manager.tell(STOPPING)
         log.info("stopping")
+
+
+async def migrate_tags(
+    config: Config, host: Host, log: structlog.stdlib.BoundLogger, version: int
+) -> None:
+    """Instead of running: the tags of every VG made readable by an ebbd of this schema."""
+    try:
+        store = await _opened(config, host, log)
+        async with store.serve():
+            commits = await migrate(store, version, lambda line: log.info("migrated", what=line))
+        log.info("tags are readable", schema=version, commits=commits)
+    finally:
+        await host.lvm.close()
 
 
 def _now_ms() -> int:

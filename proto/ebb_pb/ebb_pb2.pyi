@@ -335,7 +335,7 @@ class Check(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     REMEDY_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
-    """kernel, lvm, tools, cgroup, pool, volumes"""
+    """kernel, lvm, tools, cgroup, pool, volumes, orphans"""
     name: _builtins.str
     status: Global___Check.Status.ValueType
     detail: _builtins.str
@@ -357,6 +357,153 @@ class Check(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Check: _TypeAlias = Check  # noqa: Y015
+
+@_typing.final
+class ListOrphansRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrphansRequest: _TypeAlias = ListOrphansRequest  # noqa: Y015
+
+@_typing.final
+class ListOrphansResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class UnlistedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ORPHANS_FIELD_NUMBER: _builtins.int
+    UNLISTED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orphans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Orphan]:
+        """in the order in which they can be removed"""
+
+    @_builtins.property
+    def unlisted(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """pools (VG/POOL) whose thin devices could not be listed: why"""
+
+    def __init__(
+        self,
+        *,
+        orphans: _abc.Iterable[Global___Orphan] | None = ...,
+        unlisted: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orphans", b"orphans", "unlisted", b"unlisted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrphansResponse: _TypeAlias = ListOrphansResponse  # noqa: Y015
+
+@_typing.final
+class Orphan(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    ALLOCATED_BYTES_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """of this thing in this state; changed, it has another"""
+    kind: _builtins.str
+    """mount, active, lv, thin-device"""
+    subject: _builtins.str
+    """a path, VG/LV, or VG/POOL#ID for a thin device"""
+    reason: _builtins.str
+    action: _builtins.str
+    """what removing it does; empty: it is never removed by ebb"""
+    remedy: _builtins.str
+    """what a person can do where ebb does nothing"""
+    allocated_bytes: _builtins.int
+    """mapped in the pool; 0: nothing, or not known"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        action: _builtins.str = ...,
+        remedy: _builtins.str = ...,
+        allocated_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "allocated_bytes", b"allocated_bytes", "id", b"id", "kind", b"kind", "reason", b"reason", "remedy", b"remedy", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Orphan: _TypeAlias = Orphan  # noqa: Y015
+
+@_typing.final
+class RemoveOrphanRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORPHAN_ID_FIELD_NUMBER: _builtins.int
+    orphan_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        orphan_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orphan_id", b"orphan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveOrphanRequest: _TypeAlias = RemoveOrphanRequest  # noqa: Y015
+
+@_typing.final
+class RemoveOrphanResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORPHAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orphan(self) -> Global___Orphan:
+        """what was removed"""
+
+    def __init__(
+        self,
+        *,
+        orphan: Global___Orphan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["orphan", b"orphan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orphan", b"orphan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveOrphanResponse: _TypeAlias = RemoveOrphanResponse  # noqa: Y015
 
 @_typing.final
 class Condition(_message.Message):
@@ -671,6 +818,97 @@ class DeleteVolumeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteVolumeResponse: _TypeAlias = DeleteVolumeResponse  # noqa: Y015
+
+@_typing.final
+class AdoptVolumeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LV_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    lv: _builtins.str
+    """VG/LV"""
+    name: _builtins.str
+    """of the volume"""
+    block: _builtins.bool
+    """as raw block, whatever is on it"""
+    def __init__(
+        self,
+        *,
+        lv: _builtins.str = ...,
+        name: _builtins.str = ...,
+        block: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "lv", b"lv", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptVolumeRequest: _TypeAlias = AdoptVolumeRequest  # noqa: Y015
+
+@_typing.final
+class AdoptVolumeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUME_FIELD_NUMBER: _builtins.int
+    ADOPTED_FIELD_NUMBER: _builtins.int
+    adopted: _builtins.bool
+    """false: it was already"""
+    @_builtins.property
+    def volume(self) -> Global___Volume: ...
+    def __init__(
+        self,
+        *,
+        volume: Global___Volume | None = ...,
+        adopted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["volume", b"volume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptVolumeResponse: _TypeAlias = AdoptVolumeResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseVolumeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUME_ID_FIELD_NUMBER: _builtins.int
+    volume_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        volume_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["volume_id", b"volume_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseVolumeRequest: _TypeAlias = ReleaseVolumeRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseVolumeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASED_FIELD_NUMBER: _builtins.int
+    released: _builtins.bool
+    """false: there was none"""
+    def __init__(
+        self,
+        *,
+        released: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["released", b"released"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseVolumeResponse: _TypeAlias = ReleaseVolumeResponse  # noqa: Y015
 
 @_typing.final
 class GetVolumeRequest(_message.Message):

@@ -55,6 +55,16 @@ class NodeStub:
                 request_serializer=ebb__pb_dot_ebb__pb2.DiagnoseRequest.SerializeToString,
                 response_deserializer=ebb__pb_dot_ebb__pb2.DiagnoseResponse.FromString,
                 _registered_method=True)
+        self.ListOrphans = channel.unary_unary(
+                '/ebb.v1.Node/ListOrphans',
+                request_serializer=ebb__pb_dot_ebb__pb2.ListOrphansRequest.SerializeToString,
+                response_deserializer=ebb__pb_dot_ebb__pb2.ListOrphansResponse.FromString,
+                _registered_method=True)
+        self.RemoveOrphan = channel.unary_unary(
+                '/ebb.v1.Node/RemoveOrphan',
+                request_serializer=ebb__pb_dot_ebb__pb2.RemoveOrphanRequest.SerializeToString,
+                response_deserializer=ebb__pb_dot_ebb__pb2.RemoveOrphanResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServicer:
@@ -87,6 +97,20 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOrphans(self, request, context):
+        """What is ebb's and belongs to nothing. Listing changes no VG, and nothing is removed by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveOrphan(self, request, context):
+        """Removes one that was listed. Changed or in use since then: NOT_FOUND or FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +133,16 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Diagnose,
                     request_deserializer=ebb__pb_dot_ebb__pb2.DiagnoseRequest.FromString,
                     response_serializer=ebb__pb_dot_ebb__pb2.DiagnoseResponse.SerializeToString,
+            ),
+            'ListOrphans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrphans,
+                    request_deserializer=ebb__pb_dot_ebb__pb2.ListOrphansRequest.FromString,
+                    response_serializer=ebb__pb_dot_ebb__pb2.ListOrphansResponse.SerializeToString,
+            ),
+            'RemoveOrphan': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveOrphan,
+                    request_deserializer=ebb__pb_dot_ebb__pb2.RemoveOrphanRequest.FromString,
+                    response_serializer=ebb__pb_dot_ebb__pb2.RemoveOrphanResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -230,6 +264,60 @@ class Node:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ListOrphans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ebb.v1.Node/ListOrphans',
+            ebb__pb_dot_ebb__pb2.ListOrphansRequest.SerializeToString,
+            ebb__pb_dot_ebb__pb2.ListOrphansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveOrphan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ebb.v1.Node/RemoveOrphan',
+            ebb__pb_dot_ebb__pb2.RemoveOrphanRequest.SerializeToString,
+            ebb__pb_dot_ebb__pb2.RemoveOrphanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class VolumesStub:
     """Named timelines: created, grown, used, deleted.
@@ -250,6 +338,16 @@ class VolumesStub:
                 '/ebb.v1.Volumes/DeleteVolume',
                 request_serializer=ebb__pb_dot_ebb__pb2.DeleteVolumeRequest.SerializeToString,
                 response_deserializer=ebb__pb_dot_ebb__pb2.DeleteVolumeResponse.FromString,
+                _registered_method=True)
+        self.AdoptVolume = channel.unary_unary(
+                '/ebb.v1.Volumes/AdoptVolume',
+                request_serializer=ebb__pb_dot_ebb__pb2.AdoptVolumeRequest.SerializeToString,
+                response_deserializer=ebb__pb_dot_ebb__pb2.AdoptVolumeResponse.FromString,
+                _registered_method=True)
+        self.ReleaseVolume = channel.unary_unary(
+                '/ebb.v1.Volumes/ReleaseVolume',
+                request_serializer=ebb__pb_dot_ebb__pb2.ReleaseVolumeRequest.SerializeToString,
+                response_deserializer=ebb__pb_dot_ebb__pb2.ReleaseVolumeResponse.FromString,
                 _registered_method=True)
         self.GetVolume = channel.unary_unary(
                 '/ebb.v1.Volumes/GetVolume',
@@ -327,6 +425,20 @@ class VolumesServicer:
 
     def DeleteVolume(self, request, context):
         """Deletes every generation, head last; never a snapshot. An unknown id is OK.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdoptVolume(self, request, context):
+        """Takes in a thin LV that somebody else made, as it is, by tags alone. Never formats it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseVolume(self, request, context):
+        """The other way round: ebb's tags off an adopted LV, which stays. An unknown id is OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -423,6 +535,16 @@ def add_VolumesServicer_to_server(servicer, server):
                     servicer.DeleteVolume,
                     request_deserializer=ebb__pb_dot_ebb__pb2.DeleteVolumeRequest.FromString,
                     response_serializer=ebb__pb_dot_ebb__pb2.DeleteVolumeResponse.SerializeToString,
+            ),
+            'AdoptVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptVolume,
+                    request_deserializer=ebb__pb_dot_ebb__pb2.AdoptVolumeRequest.FromString,
+                    response_serializer=ebb__pb_dot_ebb__pb2.AdoptVolumeResponse.SerializeToString,
+            ),
+            'ReleaseVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseVolume,
+                    request_deserializer=ebb__pb_dot_ebb__pb2.ReleaseVolumeRequest.FromString,
+                    response_serializer=ebb__pb_dot_ebb__pb2.ReleaseVolumeResponse.SerializeToString,
             ),
             'GetVolume': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVolume,
@@ -540,6 +662,60 @@ class Volumes:
             '/ebb.v1.Volumes/DeleteVolume',
             ebb__pb_dot_ebb__pb2.DeleteVolumeRequest.SerializeToString,
             ebb__pb_dot_ebb__pb2.DeleteVolumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ebb.v1.Volumes/AdoptVolume',
+            ebb__pb_dot_ebb__pb2.AdoptVolumeRequest.SerializeToString,
+            ebb__pb_dot_ebb__pb2.AdoptVolumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ebb.v1.Volumes/ReleaseVolume',
+            ebb__pb_dot_ebb__pb2.ReleaseVolumeRequest.SerializeToString,
+            ebb__pb_dot_ebb__pb2.ReleaseVolumeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class NodeStub:
     """Room for one more volume, after overcommit ratio and real free data."""
     Diagnose: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.DiagnoseRequest, _ebb_pb2.DiagnoseResponse]
     """Checks of kernel, LVM, tools and cgroups, each with a remedy."""
+    ListOrphans: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.ListOrphansRequest, _ebb_pb2.ListOrphansResponse]
+    """What is ebb's and belongs to nothing. Listing changes no VG, and nothing is removed by itself."""
+    RemoveOrphan: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.RemoveOrphanRequest, _ebb_pb2.RemoveOrphanResponse]
+    """Removes one that was listed. Changed or in use since then: NOT_FOUND or FAILED_PRECONDITION."""
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -57,6 +61,10 @@ class NodeAsyncStub(NodeStub):
     """Room for one more volume, after overcommit ratio and real free data."""
     Diagnose: _aio.UnaryUnaryMultiCallable[_ebb_pb2.DiagnoseRequest, _ebb_pb2.DiagnoseResponse]  # type: ignore[assignment]
     """Checks of kernel, LVM, tools and cgroups, each with a remedy."""
+    ListOrphans: _aio.UnaryUnaryMultiCallable[_ebb_pb2.ListOrphansRequest, _ebb_pb2.ListOrphansResponse]  # type: ignore[assignment]
+    """What is ebb's and belongs to nothing. Listing changes no VG, and nothing is removed by itself."""
+    RemoveOrphan: _aio.UnaryUnaryMultiCallable[_ebb_pb2.RemoveOrphanRequest, _ebb_pb2.RemoveOrphanResponse]  # type: ignore[assignment]
+    """Removes one that was listed. Changed or in use since then: NOT_FOUND or FAILED_PRECONDITION."""
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
     """What this node is and how its pools stand."""
@@ -91,6 +99,22 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ebb_pb2.DiagnoseResponse, _abc.Awaitable[_ebb_pb2.DiagnoseResponse]]:
         """Checks of kernel, LVM, tools and cgroups, each with a remedy."""
 
+    @_abc_1.abstractmethod
+    def ListOrphans(
+        self,
+        request: _ebb_pb2.ListOrphansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ebb_pb2.ListOrphansResponse, _abc.Awaitable[_ebb_pb2.ListOrphansResponse]]:
+        """What is ebb's and belongs to nothing. Listing changes no VG, and nothing is removed by itself."""
+
+    @_abc_1.abstractmethod
+    def RemoveOrphan(
+        self,
+        request: _ebb_pb2.RemoveOrphanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ebb_pb2.RemoveOrphanResponse, _abc.Awaitable[_ebb_pb2.RemoveOrphanResponse]]:
+        """Removes one that was listed. Changed or in use since then: NOT_FOUND or FAILED_PRECONDITION."""
+
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class VolumesStub:
@@ -106,6 +130,10 @@ class VolumesStub:
     """
     DeleteVolume: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.DeleteVolumeRequest, _ebb_pb2.DeleteVolumeResponse]
     """Deletes every generation, head last; never a snapshot. An unknown id is OK."""
+    AdoptVolume: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.AdoptVolumeRequest, _ebb_pb2.AdoptVolumeResponse]
+    """Takes in a thin LV that somebody else made, as it is, by tags alone. Never formats it."""
+    ReleaseVolume: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.ReleaseVolumeRequest, _ebb_pb2.ReleaseVolumeResponse]
+    """The other way round: ebb's tags off an adopted LV, which stays. An unknown id is OK."""
     GetVolume: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.GetVolumeRequest, _ebb_pb2.Volume]
     ListVolumes: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.ListVolumesRequest, _ebb_pb2.ListVolumesResponse]
     ExpandVolume: _grpc.UnaryUnaryMultiCallable[_ebb_pb2.ExpandVolumeRequest, _ebb_pb2.ExpandVolumeResponse]
@@ -138,6 +166,10 @@ class VolumesAsyncStub(VolumesStub):
     """
     DeleteVolume: _aio.UnaryUnaryMultiCallable[_ebb_pb2.DeleteVolumeRequest, _ebb_pb2.DeleteVolumeResponse]  # type: ignore[assignment]
     """Deletes every generation, head last; never a snapshot. An unknown id is OK."""
+    AdoptVolume: _aio.UnaryUnaryMultiCallable[_ebb_pb2.AdoptVolumeRequest, _ebb_pb2.AdoptVolumeResponse]  # type: ignore[assignment]
+    """Takes in a thin LV that somebody else made, as it is, by tags alone. Never formats it."""
+    ReleaseVolume: _aio.UnaryUnaryMultiCallable[_ebb_pb2.ReleaseVolumeRequest, _ebb_pb2.ReleaseVolumeResponse]  # type: ignore[assignment]
+    """The other way round: ebb's tags off an adopted LV, which stays. An unknown id is OK."""
     GetVolume: _aio.UnaryUnaryMultiCallable[_ebb_pb2.GetVolumeRequest, _ebb_pb2.Volume]  # type: ignore[assignment]
     ListVolumes: _aio.UnaryUnaryMultiCallable[_ebb_pb2.ListVolumesRequest, _ebb_pb2.ListVolumesResponse]  # type: ignore[assignment]
     ExpandVolume: _aio.UnaryUnaryMultiCallable[_ebb_pb2.ExpandVolumeRequest, _ebb_pb2.ExpandVolumeResponse]  # type: ignore[assignment]
@@ -179,6 +211,22 @@ class VolumesServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ebb_pb2.DeleteVolumeResponse, _abc.Awaitable[_ebb_pb2.DeleteVolumeResponse]]:
         """Deletes every generation, head last; never a snapshot. An unknown id is OK."""
+
+    @_abc_1.abstractmethod
+    def AdoptVolume(
+        self,
+        request: _ebb_pb2.AdoptVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ebb_pb2.AdoptVolumeResponse, _abc.Awaitable[_ebb_pb2.AdoptVolumeResponse]]:
+        """Takes in a thin LV that somebody else made, as it is, by tags alone. Never formats it."""
+
+    @_abc_1.abstractmethod
+    def ReleaseVolume(
+        self,
+        request: _ebb_pb2.ReleaseVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ebb_pb2.ReleaseVolumeResponse, _abc.Awaitable[_ebb_pb2.ReleaseVolumeResponse]]:
+        """The other way round: ebb's tags off an adopted LV, which stays. An unknown id is OK."""
 
     @_abc_1.abstractmethod
     def GetVolume(

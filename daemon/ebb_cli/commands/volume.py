@@ -269,6 +269,54 @@ def stats(
     )
 
 
+@app.command("adopt")
+@with_session
+def adopt(
+    session: Session,
+    lv: Annotated[str, typer.Argument(metavar="VG/LV", help="A thin LV in one of ebb's pools.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The volume's name.")],
+    block: Annotated[
+        bool, typer.Option("--block", "-b", help="As a raw block volume, whatever is on it.")
+    ] = False,
+) -> None:
+    """Take in a thin LV that somebody else made, as it is: its name and its data stay."""
+    answer = session.daemon.ask(
+        session.daemon.volumes.AdoptVolume,
+        pb.AdoptVolumeRequest(lv=lv, name=name, block=block),
+        f"Adopting {lv}",
+        look=f"ebb volume show {name}",
+    )
+    volume = answer.volume
+    what = f"{exact(volume.size_bytes)} {volume.filesystem or 'raw block'}"
+    session.done(
+        f"LV {lv} is now volume {name} ({volume.id}): {what}"
+        if answer.adopted
+        else f"LV {lv} is volume {name} already ({volume.id}): {what}",
+        ids=[volume.id],
+        document=plain(answer),
+    )
+
+
+@app.command("release")
+@with_session
+def release(session: Session, volume: naming.VolumeArgument) -> None:
+    """Give an adopted LV back: ebb forgets it, the LV and its data stay."""
+    found = session.daemon.volume(volume)
+    answer = session.daemon.ask(
+        session.daemon.volumes.ReleaseVolume,
+        pb.ReleaseVolumeRequest(volume_id=found.id),
+        f"Releasing volume {found.name}",
+        look="ebb volume list",
+    )
+    session.done(
+        f"Volume {found.name} is an LV without ebb again"
+        if answer.released
+        else f"Volume {found.name} was gone already",
+        ids=[found.id],
+        document={"volume_id": found.id, **plain(answer)},
+    )
+
+
 @app.command("delete")
 @with_session
 def delete(

@@ -10,6 +10,7 @@ from ebbd.api import values
 from ebbd.api.failures import Context
 from ebbd.errors import NotFound
 from ebbd.inspect.checks import Check, Status
+from ebbd.volumes.gc import Collector
 from ebbd.volumes.sizes import MAXIMUM_BYTES, minimum_bytes
 from ebbd.volumes.store import Store
 
@@ -21,9 +22,15 @@ _STATUS = {
 
 
 class NodeService(NodeServicer):
-    def __init__(self, store: Store, diagnose: Callable[[], Awaitable[Sequence[Check]]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        diagnose: Callable[[], Awaitable[Sequence[Check]]],
+        collector: Collector,
+    ) -> None:
         self._store = store
         self._diagnose = diagnose
+        self._collector = collector
 
     async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> pb.GetNodeResponse:
         settings = self._store.settings
@@ -73,3 +80,18 @@ class NodeService(NodeServicer):
                 for check in await self._diagnose()
             ]
         )
+
+    async def ListOrphans(
+        self, request: pb.ListOrphansRequest, context: Context
+    ) -> pb.ListOrphansResponse:
+        findings = await self._collector.find()
+        return pb.ListOrphansResponse(
+            orphans=[values.orphan(orphan) for orphan in findings.orphans],
+            unlisted=findings.unlisted,
+        )
+
+    async def RemoveOrphan(
+        self, request: pb.RemoveOrphanRequest, context: Context
+    ) -> pb.RemoveOrphanResponse:
+        removed = await self._collector.remove(request.orphan_id)
+        return pb.RemoveOrphanResponse(orphan=values.orphan(removed))

@@ -9,6 +9,7 @@ from ebbd.errors import InvalidInput
 from ebbd.host.values import Usage
 from ebbd.model import Access, AccessMode, PoolState, Snapshot, SnapshotGroup, Volume
 from ebbd.volumes.observe import Observation
+from ebbd.volumes.orphans import Orphan
 
 _MODES: Mapping[int, AccessMode] = {
     pb.SINGLE_NODE_WRITER: AccessMode.SINGLE_NODE_WRITER,
@@ -117,4 +118,16 @@ def stats(used: Usage, problem: str) -> pb.GetVolumeStatsResponse:
         used_inodes=used.used_inodes,
         available_inodes=used.available_inodes,
         condition=condition(problem, "volume is healthy"),
+    )
+
+
+def orphan(value: Orphan) -> pb.Orphan:
+    return pb.Orphan(
+        id=value.id,
+        kind=value.kind,
+        subject=value.subject,
+        reason=value.reason,
+        action=value.action,
+        remedy=value.remedy,
+        allocated_bytes=value.allocated_bytes,
     )

@@ -8,6 +8,7 @@ from ebbd.api.failures import Context
 from ebbd.api.paging import page
 from ebbd.errors import NotFound
 from ebbd.model import Created, Volume
+from ebbd.volumes.adoption import Adoption
 from ebbd.volumes.attachment import Attachment
 from ebbd.volumes.creation import Creation, VolumeRequest
 from ebbd.volumes.lifecycle import Lifecycle
@@ -25,6 +26,7 @@ class VolumeService(VolumesServicer):
         attachment: Attachment,
         staging: Staging,
         observer: Observer,
+        adoption: Adoption,
     ) -> None:
         self._store = store
         self._creation = creation
@@ -32,6 +34,7 @@ class VolumeService(VolumesServicer):
         self._attachment = attachment
         self._staging = staging
         self._observer = observer
+        self._adoption = adoption
 
     async def CreateVolume(
         self, request: pb.CreateVolumeRequest, context: Context
@@ -56,6 +59,19 @@ class VolumeService(VolumesServicer):
         self, request: pb.DeleteVolumeRequest, context: Context
     ) -> pb.DeleteVolumeResponse:
         return pb.DeleteVolumeResponse(deleted=await self._lifecycle.delete(request.volume_id))
+
+    async def AdoptVolume(
+        self, request: pb.AdoptVolumeRequest, context: Context
+    ) -> pb.AdoptVolumeResponse:
+        outcome = await self._adoption.adopt(request.lv, request.name, block=request.block)
+        return pb.AdoptVolumeResponse(
+            volume=await self._shown(outcome.value), adopted=isinstance(outcome, Created)
+        )
+
+    async def ReleaseVolume(
+        self, request: pb.ReleaseVolumeRequest, context: Context
+    ) -> pb.ReleaseVolumeResponse:
+        return pb.ReleaseVolumeResponse(released=await self._adoption.release(request.volume_id))
 
     async def GetVolume(self, request: pb.GetVolumeRequest, context: Context) -> pb.Volume:
         found = await (

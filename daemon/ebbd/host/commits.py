@@ -9,3 +9,4 @@ CREATE_SNAPSHOT = 2
 REMOVE_EACH = 2  # per LV of one command line
 EXTEND = 1
 CHANGE_TAGS = 1
+RENAME = 1

@@ -89,6 +89,9 @@ class Lvm(Protocol):
     ) -> int:
         """Add and remove tags of an LV (None: of the VG itself) in one commit."""
 
+    async def rename(self, vg: str, name: str, new_name: str) -> int:
+        """Give a thin LV another name in one commit; an active device changes its name with it."""
+
     async def activate(self, vg: str, name: str) -> None:
         """Bring the device up (also an LV with activation skip set)."""
 
@@ -122,6 +125,27 @@ class DeviceMapper(Protocol):
 
     async def set_transaction_id(self, vg: str, pool: str, *, current: int, new: int) -> None:
         """The pool message of the same name."""
+
+
+class ThinMetadata(Protocol):
+    """A thin pool's own metadata: the thin devices that it holds, with an LV for them or without.
+
+    The pool must be active (NotFound) and take messages: read-only or failed is WrongState.
+    """
+
+    async def devices(self, vg: str, pool: str) -> dict[int, int]:
+        """Thin device ids and the bytes that each has mapped, at one instant.
+
+        Costs a commit of the pool's metadata, since a live pool is read through a metadata
+        snapshot; one that an ebbd killed here left is let go of first.
+        """
+
+    async def delete(self, vg: str, pool: str, device_id: int) -> None:
+        """The pool message `delete`: the device's blocks go back to the pool, for good.
+
+        Not there is fine; open is WrongState. LVM is not asked: the caller made sure that no LV
+        stands for the id.
+        """
 
 
 class Filesystems(Protocol):
@@ -233,6 +257,7 @@ class Host:
 
     lvm: Lvm
     dm: DeviceMapper
+    thin: ThinMetadata
     filesystems: Filesystems
     mounts: Mounts
     cgroups: Cgroups

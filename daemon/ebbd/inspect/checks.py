@@ -16,7 +16,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. `subject` is node, kernel, cgroup, tools, lvm, pool or volumes."""
+    """One thing looked at. `subject` is node, kernel, cgroup, tools, lvm, pool, volumes
+    or orphans.
+    """
 
     subject: str
     name: str

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ebbd.host.values import ToolVersion
 from ebbd.inspect.checks import Check, Status
 from ebbd.inspect.pool_checks import PoolFacts, Thresholds, check_pool
+from ebbd.volumes.orphans import Orphan
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Machine:
     """All that is known: the three answers of `ebbd.host.protocols.Probe`, the pools, the volumes.
 
     `volumes` is how many there are, `problems` those among them that have one. `missing` are VGs
-    that are configured and not served: the reason and the remedy.
+    that are configured and not served: the reason and the remedy. `unlisted` says of a pool why its
+    thin devices could not be looked at.
     """
 
     kernel: Mapping[str, str]
@@ -36,6 +38,8 @@ class Machine:
     volumes: int
     problems: Sequence[VolumeProblem] = ()
     missing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    orphans: Sequence[Orphan] = ()
+    unlisted: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
 
 
@@ -49,7 +53,7 @@ _ABSENT = frozenset({"", "no"})
 
 
 def diagnose(machine: Machine, thresholds: Thresholds | None = None) -> tuple[Check, ...]:
-    """Every check, from the ground up: node, kernel, cgroups, tools, pools, volumes."""
+    """Every check, from the ground up: node, kernel, cgroups, tools, pools, volumes, orphans."""
     fill = thresholds or Thresholds()
     checks = [*check_kernel(machine.kernel), *check_cgroup(machine.cgroup)]
     checks += check_tools(machine.tools)
@@ -61,6 +65,7 @@ def diagnose(machine: Machine, thresholds: Thresholds | None = None) -> tuple[Ch
         remedy = "name one under `pools` in ebbd's configuration"
         checks.append(Check("pool", "any pool", Status.FAILED, "there is none", remedy))
     checks += check_volumes(machine.volumes, machine.problems)
+    checks += check_orphans(machine.orphans, machine.unlisted)
     if machine.simulated:
         remedy = "start ebbd without --simulate to use this machine's own disks"
         detail = "everything here is in memory; what follows is said of the simulation"
@@ -155,6 +160,26 @@ def check_volumes(count: int, problems: Sequence[VolumeProblem]) -> Iterator[Che
     if not problems:
         detail = f"{count} volume{'' if count == 1 else 's'}, none with a problem"
         yield Check("volumes", "condition", Status.OK, detail)
+
+
+def check_orphans(orphans: Sequence[Orphan], unlisted: Mapping[str, str]) -> Iterator[Check]:
+    """What is ebb's and belongs to nothing, else one line that says so."""
+    for orphan in orphans:
+        status = Status.FAILED if orphan.broken else Status.WARNING
+        removal = "`ebb gc` shows it, `ebb gc --remove` removes it"
+        remedy = removal if orphan.action else orphan.remedy
+        yield Check("orphans", orphan.subject, status, orphan.reason, remedy)
+    for pool, why in sorted(unlisted.items()):
+        detail, _, remedy = why.partition("; ")
+        yield Check(
+            "orphans",
+            f"{pool} thin devices",
+            Status.WARNING,
+            f"not looked at: {detail}",
+            remedy or "see the checks of the pool",
+        )
+    if not orphans and not unlisted:
+        yield Check("orphans", "any", Status.OK, "none")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,17 +1,19 @@
-"""Asks the machine and the volumes what `diagnose` wants to know; no LVM command."""
+"""Asks the machine, the volumes and the orphans what `diagnose` wants to know; no LVM command."""
 
 from ebbd.errors import NotFound
 from ebbd.host.values import PoolStatus
 from ebbd.inspect.diagnose import Machine, VolumeProblem
 from ebbd.inspect.pool_checks import PoolFacts
+from ebbd.volumes.catalog import STRAY_TAG
+from ebbd.volumes.gc import Collector
 from ebbd.volumes.observe import Observer
 from ebbd.volumes.store import Store
 
-_STRAY_REMEDY = "look at it with 'lvs -o+lv_tags'; ebbd leaves it alone"
+_STRAY_REMEDY = "look at it with 'vgs -o+vg_tags'; ebbd leaves it alone"
 _PROBLEM_REMEDY = "'ebb volume show' has the details; see docs/operations.md"
 
 
-async def gather(store: Store, observer: Observer) -> Machine:
+async def gather(store: Store, observer: Observer, collector: Collector) -> Machine:
     """Everything that the checks are about, as it is now."""
     host = store.host
     catalog = await store.catalog()
@@ -22,8 +24,11 @@ async def gather(store: Store, observer: Observer) -> Machine:
         for volume, observation in zip(volumes, seen, strict=True)
         if observation.problem
     ]
+    # A stray LV is among the orphans; a tag of the VG that says nothing is told here.
     problems += [
-        VolumeProblem(lv, why, _STRAY_REMEDY) for lv, why in sorted(catalog.strays.items())
+        VolumeProblem(subject, why, _STRAY_REMEDY)
+        for subject, why in sorted(catalog.strays.items())
+        if STRAY_TAG in subject
     ]
     pools = []
     missing = store.missing
@@ -31,6 +36,7 @@ async def gather(store: Store, observer: Observer) -> Machine:
         group = store.group(spec.vg)
         status = await _status(store, spec.vg, spec.pool)
         pools.append(PoolFacts(group, group.pools[spec.pool], status, group.autoactivation))
+    findings = await collector.find()
     return Machine(
         kernel=await host.probe.kernel(),
         cgroup=await host.probe.cgroup(),
@@ -39,6 +45,8 @@ async def gather(store: Store, observer: Observer) -> Machine:
         volumes=len(volumes),
         problems=problems,
         missing={vg: (why.message, why.remedy) for vg, why in missing.items()},
+        orphans=findings.orphans,
+        unlisted=findings.unlisted,
         simulated=host.simulated,
     )
 

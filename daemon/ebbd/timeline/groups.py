@@ -16,7 +16,8 @@ from ebbd.model import Created, SnapshotGroup, Unchanged, Volume
 from ebbd.timeline.snapshots import Snapshots
 from ebbd.volumes import mutations, records
 from ebbd.volumes.catalog import Catalog, group_tag
-from ebbd.volumes.names import check_name, parse_id, parse_snapshot_lv
+from ebbd.volumes.identity import snapshot_of
+from ebbd.volumes.names import check_name, parse_id
 from ebbd.volumes.operations import finish
 from ebbd.volumes.store import Store
 from ebbd.volumes.tags import tag
@@ -104,7 +105,7 @@ class Groups:
         for vg in self._store.vgs:
             lvs = self._store.group(vg).volumes.values()
             await self._remove(
-                vg, tuple(lv.name for lv in lvs if member in lv.tags and parse_snapshot_lv(lv.name))
+                vg, tuple(lv.name for lv in lvs if member in lv.tags and snapshot_of(lv))
             )
 
     @asynccontextmanager

@@ -17,7 +17,8 @@ from ebbd.host.values import Mount, ThinVolume
 from ebbd.model import Created, Prepare, Unchanged, Volume
 from ebbd.volumes import mutations, records, tags
 from ebbd.volumes.devices import Devices, released
-from ebbd.volumes.names import head_lv, parse_head_lv
+from ebbd.volumes.identity import generation_of
+from ebbd.volumes.names import head_lv
 from ebbd.volumes.operations import finish
 from ebbd.volumes.store import Store
 from ebbd.volumes.use import mounts_of
@@ -81,7 +82,7 @@ class Rewinding:
         async with store.locks.hold(volume_id):
             volume = await store.require_volume(volume_id)
             seen = from_generation or volume.generation
-            below = [name for name in volume.older_lvs if generation_of(name) < seen]
+            below = [name for name in volume.older_lvs if self._generation(volume, name) < seen]
             if not below:
                 raise WrongState(
                     f"volume {volume.id} was never rewound, so there is nothing to undo",
@@ -89,8 +90,15 @@ class Rewinding:
                 )
             lv = store.lv(volume.vg, below[-1])
             birth = records.read_birth(tags.read(lv.tags), lv.name)
-            point = _Point(lv, str(generation_of(lv.name)), birth.prepare)
+            point = _Point(lv, str(self._generation(volume, lv.name)), birth.prepare)
             return await self._go(volume, point, from_generation)
+
+    def _generation(self, volume: Volume, lv_name: str) -> int:
+        """Of one of the volume's LVs; an adopted one says it by a tag."""
+        found = generation_of(self._store.lv(volume.vg, lv_name))
+        if found is None:
+            raise NotFound(f"LV {volume.vg}/{lv_name} is no generation of {volume.id} any more")
+        return found[1]
 
     async def _go(
         self, volume: Volume, point: _Point, from_generation: int
@@ -197,10 +205,3 @@ def mount_options_of(staged: Mount) -> tuple[str, ...]:
     """
     of_filesystem = (o for o in staged.super_options if o not in _STATES)
     return tuple(dict.fromkeys((*staged.options, *of_filesystem)))
-
-
-def generation_of(lv_name: str) -> int:
-    found = parse_head_lv(lv_name)
-    if found is None:
-        raise AssertionError(f"{lv_name} is no generation of a volume")
-    return found[1]

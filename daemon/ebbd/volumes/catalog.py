@@ -14,9 +14,11 @@ from ebbd.errors import HostFailure, Unavailable
 from ebbd.host.values import ThinVolume, VolumeGroup
 from ebbd.model import Parameters, Snapshot, SnapshotGroup, Volume
 from ebbd.volumes import records, tags
-from ebbd.volumes.names import Naming, parse_head_lv, parse_snapshot_lv
+from ebbd.volumes.identity import generation_of, snapshot_of
+from ebbd.volumes.names import Naming, parse_head_lv
 
 GROUP_TAG = "group."
+STRAY_TAG = "/#"  # between the VG and the key, where a tag of the VG is the stray
 V = TypeVar("V")
 
 
@@ -114,9 +116,9 @@ def _read_group(naming: Naming, group: VolumeGroup) -> Catalog:
     for lv in group.volumes.values():
         if lv.name in pending:
             continue
-        if head := parse_head_lv(lv.name):
+        if head := generation_of(lv):
             generations.setdefault(head[0], []).append((head[1], lv))
-        elif digest := parse_snapshot_lv(lv.name):
+        elif digest := snapshot_of(lv):
             try:
                 snapshot = _snapshot(naming, group, lv, digest)
             except HostFailure as bad:
@@ -124,8 +126,10 @@ def _read_group(naming: Naming, group: VolumeGroup) -> Catalog:
                 continue
             if not snapshot.group or snapshot.group in committed:
                 snapshots[snapshot.id] = snapshot
-    for digest, lvs in generations.items():
-        lvs.sort(key=lambda pair: pair[0])
+    for digest, claims in generations.items():
+        lvs, doubles = one_a_generation(claims)
+        for lv, other in doubles:
+            strays[f"{group.name}/{lv.name}"] = f"it claims to be what LV {other.name} is"
         try:
             volume = _volume(naming, group, digest, lvs)
         except HostFailure as bad:
@@ -145,6 +149,24 @@ def _read_group(naming: Naming, group: VolumeGroup) -> Catalog:
     return Catalog(volumes, snapshots, groups, strays)
 
 
+Claims = list[tuple[int, ThinVolume]]
+
+
+def one_a_generation(claims: Claims) -> tuple[Claims, list[tuple[ThinVolume, ThinVolume]]]:
+    """By generation, one LV each; and the LVs that claim another's place, each with that one.
+
+    Tags can be copied, names cannot: an LV that is named after its generation goes first.
+    """
+    taken: dict[int, ThinVolume] = {}
+    doubles: list[tuple[ThinVolume, ThinVolume]] = []
+    for number, lv in sorted(claims, key=lambda c: (c[0], not parse_head_lv(c[1].name), c[1].name)):
+        if number in taken:
+            doubles.append((lv, taken[number]))
+        else:
+            taken[number] = lv
+    return list(taken.items()), doubles
+
+
 def _by_id(snapshot: Snapshot) -> str:
     return snapshot.id
 
@@ -161,7 +183,7 @@ def _committed_groups(
             try:
                 found[group_id] = (facts["name"], int(facts["made"]))
             except (KeyError, ValueError) as bad:
-                strays[f"{group.name}/#{key}"] = f"a VG tag that commits no group: {bad!r}"
+                strays[f"{group.name}{STRAY_TAG}{key}"] = f"a VG tag that commits no group: {bad!r}"
     return found
 
 

@@ -85,7 +85,13 @@ class Ledger:
         self._catalog = None
 
     async def reload(self, vg: str) -> VolumeGroup:
-        """Read the VG again, whatever is remembered.
+        """Read the VG again, whatever is remembered."""
+        group = await self.look(vg)
+        self._remember(group)
+        return group
+
+    async def look(self, vg: str) -> VolumeGroup:
+        """The VG as it is on its disks now; nothing is remembered.
 
         A message that LVM still has written down is old news once the kernel's transaction id
         agrees with LVM's: the LV that it names is committed.
@@ -96,7 +102,6 @@ class Ledger:
             if status.transaction_id == pool.transaction_id:
                 agreed = replace(pool, pending=())
                 group = replace(group, pools=group.pools | {pool.name: agreed})
-        self._remember(group)
         return group
 
     def begin(self, vg: str) -> None:

@@ -122,6 +122,26 @@ def extend(
     )
 
 
+def rename(lvm: Lvm, vg: str, name: str, new_name: str, *, flow: str) -> Mutation:
+    """Give an LV another name; what was copied from it names its origin so from then on."""
+
+    def change(group: VolumeGroup) -> VolumeGroup:
+        def called(known: str | None) -> str | None:
+            return new_name if known == name else known
+
+        lvs = [replace(lv, origin=called(lv.origin)) for lv in group.volumes.values()]
+        renamed = [replace(lv, name=new_name) if lv.name == name else lv for lv in lvs]
+        return replace(group, volumes={lv.name: lv for lv in renamed})
+
+    return Mutation(
+        vg,
+        flow,
+        lambda: lvm.rename(vg, name, new_name),
+        change,
+        lambda group: name not in group.volumes and new_name in group.volumes,
+    )
+
+
 def retag(
     lvm: Lvm,
     vg: str,

@@ -22,6 +22,7 @@ KEY_CHARACTERS = 8
 NAME_BYTES = 128  # csi.proto: strings are at most 128 bytes unless said otherwise
 _ID = re.compile(r"([vsg])-([a-z2-7]{8})-([a-z2-7]{16})\Z")
 _HEAD_LV = re.compile(r"ebb\.([a-z2-7]{16})\.([1-9][0-9]{0,8})\Z")
+_GENERATION = re.compile(r"([a-z2-7]{16})\.([1-9][0-9]{0,8})\Z")
 _SNAPSHOT_LV = re.compile(r"ebb\.s\.([a-z2-7]{16})\Z")
 # csi.proto, CreateVolumeRequest.name: control characters but tab, newline and carriage return.
 _BANNED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -103,6 +104,16 @@ def snapshot_lv(digest: str) -> str:
 def parse_head_lv(lv_name: str) -> tuple[str, int] | None:
     """Hash and generation of a volume's LV name, None for any other name."""
     found = _HEAD_LV.match(lv_name)
+    return (found[1], int(found[2])) if found else None
+
+
+def generation_text(digest: str, generation: int) -> str:
+    """What a volume's LV name says beside the prefix; `parse_generation` gives it back."""
+    return f"{digest}.{generation}"
+
+
+def parse_generation(text: str) -> tuple[str, int] | None:
+    found = _GENERATION.match(text)
     return (found[1], int(found[2])) if found else None
 
 

@@ -20,6 +20,11 @@ class KeyedLocks:
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
+    @property
+    def held(self) -> frozenset[str]:
+        """Every key that somebody holds or awaits: what is being worked on now."""
+        return frozenset(self._locks)
+
     @asynccontextmanager
     async def hold(self, *keys: str) -> AsyncIterator[None]:
         """Hold all the keys; taken in sorted order, so that no two callers can deadlock."""

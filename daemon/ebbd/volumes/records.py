@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from ebbd.errors import HostFailure
 from ebbd.model import Parameters, Prepare
-from ebbd.volumes.tags import SCHEMA, escape, pack, read, tag, unescape, unpack
+from ebbd.volumes.identity import IDENTITY
+from ebbd.volumes.tags import OLDEST_SCHEMA, SCHEMA, escape, pack, read, tag, unescape, unpack
 
 VERSION = "v"
 NODE = "node"
@@ -20,8 +21,13 @@ DELETING = "deleting"
 ATTRIBUTES = "io.attributes"
 GROUP = "group"
 HEAD = "head"
+ADOPTED = "adopted"
 # What belongs to one generation and not to the volume.
-_OF_ONE_GENERATION = (PREPARE, WANT, DELETING, HEAD)
+_OF_ONE_GENERATION = (PREPARE, WANT, DELETING, HEAD, IDENTITY, ADOPTED)
+# Each LV carries the lowest number whose readers understand it, so that most of what a newer ebbd
+# writes is an older one's too.
+PLAIN_SCHEMA = 1
+ADOPTED_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,17 @@ class Birth:
     source: str = ""
     parameters: Parameters = field(default_factory=Parameters)
     attributes: Mapping[str, str] | None = None
+
+
+def adopted_tags(birth: Birth, lv_name: str, generation: str) -> tuple[str, ...]:
+    """Tags that make an LV of another name a volume; `generation` is names.generation_text."""
+    plain = set(volume_tags(birth)) - {tag(VERSION, str(PLAIN_SCHEMA))}
+    identity = {
+        tag(VERSION, str(ADOPTED_SCHEMA)),
+        tag(IDENTITY, generation),
+        tag(ADOPTED, escape(lv_name)),
+    }
+    return tuple(sorted(plain | identity))
 
 
 def volume_tags(birth: Birth) -> tuple[str, ...]:
@@ -82,6 +99,7 @@ def next_generation_tags(
     kept = read(head_tags)
     for key in _OF_ONE_GENERATION:
         kept.pop(key, None)
+    kept[VERSION] = str(PLAIN_SCHEMA)  # its name says which generation of what it is
     own = {
         PREPARE: prepare or "",
         WANT: str(want_bytes) if want_bytes else "",
@@ -104,6 +122,11 @@ def read_birth(facts: Mapping[str, str], lv_name: str) -> Birth:
     """The other way round, from `tags.read`. HostFailure names an LV that cannot be read."""
     try:
         version = int(facts[VERSION])
+        if version < OLDEST_SCHEMA:
+            raise HostFailure(
+                f"LV {lv_name} has tags of schema {version}, older than {OLDEST_SCHEMA}",
+                "upgrade one version at a time: see 'Upgrade' in docs/operations.md",
+            )
         if version > SCHEMA:
             raise HostFailure(
                 f"LV {lv_name} was written by a newer ebbd (tag schema {version}, ours {SCHEMA})",
@@ -136,7 +159,7 @@ def read_birth(facts: Mapping[str, str], lv_name: str) -> Birth:
 
 def _common(birth: Birth) -> dict[str, str]:
     return {
-        VERSION: str(SCHEMA),
+        VERSION: str(PLAIN_SCHEMA),
         "name": escape(birth.name),
         "inc": birth.incarnation,
         "fs": birth.filesystem or "block",

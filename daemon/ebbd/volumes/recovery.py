@@ -20,7 +20,7 @@ from ebbd.host.protocols import Host
 from ebbd.host.values import PoolStatus, ThinPool, VolumeGroup
 from ebbd.volumes import records, tags
 from ebbd.volumes.catalog import GROUP_TAG, uncommitted
-from ebbd.volumes.names import parse_head_lv, parse_snapshot_lv
+from ebbd.volumes.identity import generation_of, snapshot_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +111,11 @@ def leftovers(group: VolumeGroup) -> Leftovers:
         if lv.name in pending:
             continue
         facts = tags.read(lv.tags)
-        if head := parse_head_lv(lv.name):
+        if head := generation_of(lv):
             generations.setdefault(head[0], []).append((head[1], lv.name))
             if records.DELETING in facts:
                 marked.add(head[0])
-        elif parse_snapshot_lv(lv.name) and facts.get(records.GROUP, "") not in {"", *committed}:
+        elif snapshot_of(lv) and facts.get(records.GROUP, "") not in {"", *committed}:
             members.append(lv.name)
     batches: list[tuple[str, ...]] = []
     for digest in sorted(marked):

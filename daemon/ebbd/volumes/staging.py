@@ -11,6 +11,7 @@ from ebbd.errors import Conflict, NotFound, WrongState
 from ebbd.host.values import DeviceInfo, Mount
 from ebbd.model import Access, AccessMode, Prepare, Volume
 from ebbd.volumes.devices import Devices
+from ebbd.volumes.identity import generation_of
 from ebbd.volumes.names import parse_head_lv, parse_id
 from ebbd.volumes.operations import finish
 from ebbd.volumes.parameters import check_mount_options
@@ -193,9 +194,15 @@ class Staging:
             info
             for vg in self._store.vgs
             for name, info in (await self._store.host.dm.active(vg)).items()
-            if digest and (head := parse_head_lv(name)) and head[0] == digest
+            if digest and self._digest_of(vg, name) == digest
         ]
         return all(any(shows(mount, info) for info in own) for mount in at_path)
+
+    def _digest_of(self, vg: str, lv_name: str) -> str | None:
+        """Of the LV of this name; of what is left of one, the device, its name tells."""
+        lv = self._store.group(vg).volumes.get(lv_name)
+        found = generation_of(lv) if lv else parse_head_lv(lv_name)
+        return found[0] if found else None
 
 
 def check_access(volume: Volume, access: Access) -> None:

@@ -148,6 +148,10 @@ class Store:
     def group(self, vg: str) -> VolumeGroup:
         return self._ledger.group(vg)
 
+    async def look(self, vg: str) -> VolumeGroup:
+        """The VG as it is on its disks at this moment, whoever is writing to it."""
+        return await self._ledger.look(vg)
+
     def lv(self, vg: str, lv_name: str) -> ThinVolume:
         """An LV that the catalog just named."""
         lv = self._ledger.group(vg).volumes.get(lv_name)

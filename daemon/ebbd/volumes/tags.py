@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 from ebbd.errors import HostFailure
 
 PREFIX = "ebb."
-SCHEMA = 1
+OLDEST_SCHEMA = 1  # one version back is read too
+SCHEMA = 2
 TAG_BYTES = 1024  # LVM's limit for one tag
 _LEGAL = re.compile(r"[A-Za-z0-9_+.\-/=!:#&]+\Z")
 

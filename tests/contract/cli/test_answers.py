@@ -233,3 +233,83 @@ def test_doctor_survives_a_daemon_that_cannot_diagnose(script: Script, ebb: Ebb)
     outcome = ebb("doctor")
     assert outcome.exit_code == 1
     assert "lvm hangs" in outcome.out
+
+
+LOST = pb.Orphan(
+    id="0011",
+    kind="thin-device",
+    subject="ebb/pool0#7",
+    reason="no LV",
+    action="delete 7",
+    allocated_bytes=2**20,
+)
+KEPT = pb.Orphan(id="0022", kind="lv", subject="ebb/x", reason="newer", remedy="upgrade ebbd")
+
+
+def test_gc_shows_and_changes_nothing(script: Script, ebb: Ebb) -> None:
+    listed = pb.ListOrphansResponse(orphans=[LOST, KEPT], unlisted={"ebb/slow": "no thin_ls"})
+    script.say("ListOrphans", listed)
+    outcome = ebb("gc")
+    assert outcome.exit_code == 0
+    for told in ("ebb/pool0#7", "no LV", "1Mi", "delete 7", "ebb/x", "none: upgrade ebbd"):
+        assert told in outcome.out
+    assert "ebb/slow" in outcome.err
+    assert "Nothing was removed" in outcome.err
+    assert script.requests == [pb.ListOrphansRequest()]
+    document = ebb("gc", "--output", "json").document
+    assert [it["id"] for it in document["orphans"]] == ["0011", "0022"]
+    assert document["unlisted"] == {"ebb/slow": "no thin_ls"}
+
+
+def test_gc_with_nothing_to_show(script: Script, ebb: Ebb) -> None:
+    script.say("ListOrphans", pb.ListOrphansResponse())
+    outcome = ebb("gc")
+    assert (outcome.exit_code, outcome.out) == (0, "")
+    assert "no orphan" in outcome.err
+    assert "no orphan" in ebb.ok("gc", "--remove", "--yes").out
+
+
+def test_gc_removes_only_with_consent_and_only_what_has_an_action(script: Script, ebb: Ebb) -> None:
+    script.say("ListOrphans", pb.ListOrphansResponse(orphans=[LOST, KEPT]))
+    script.say("RemoveOrphan", pb.RemoveOrphanResponse(orphan=LOST))
+    for arguments in (["--remove"], ["--yes"]):
+        outcome = ebb("gc", *arguments)
+        assert outcome.exit_code == 2, "nobody to ask, or nothing asked for"
+    assert not [r for r in script.requests if isinstance(r, pb.RemoveOrphanRequest)]
+    document = ebb("gc", "--remove", "--yes", "--output", "json").document
+    assert [r for r in script.requests if isinstance(r, pb.RemoveOrphanRequest)] == [
+        pb.RemoveOrphanRequest(orphan_id="0011")
+    ]
+    assert [it["outcome"] for it in document["orphans"]] == ["removed", "kept"]
+
+
+def test_gc_goes_on_past_a_refusal_and_says_so(script: Script, ebb: Ebb) -> None:
+    other = pb.Orphan(id="0033", kind="mount", subject="/m", reason="stale", action="umount /m")
+    script.say("ListOrphans", pb.ListOrphansResponse(orphans=[other, LOST]))
+
+    def answer(request: pb.RemoveOrphanRequest, context: grpc.ServicerContext) -> object:
+        if request.orphan_id == "0033":
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "in use by 77; stop it")
+        return pb.RemoveOrphanResponse(orphan=LOST)
+
+    script.answers["RemoveOrphan"] = answer  # type: ignore[assignment] # an answer, or an abort
+    outcome = ebb("gc", "--remove", "--yes")
+    assert outcome.exit_code == 1
+    assert "Removed 1 of 2" in outcome.out
+    assert "in use by 77; stop it" in outcome.err
+    script.fail("RemoveOrphan", grpc.StatusCode.UNAVAILABLE, "the VG is gone; bring it back")
+    assert ebb("gc", "--remove", "--yes").exit_code == 5
+
+
+def test_adopting_and_releasing_say_what_became_of_it(script: Script, ebb: Ebb) -> None:
+    volume = pb.Volume(id="v-1", name="db", size_bytes=2**30, filesystem="xfs")
+    script.say("GetVolume", volume)
+    for adopted, told in ((True, "is now volume db"), (False, "is volume db already")):
+        script.say("AdoptVolume", pb.AdoptVolumeResponse(volume=volume, adopted=adopted))
+        outcome = ebb.ok("volume", "adopt", "ebb/data", "--name", "db")
+        assert told in outcome.out
+        assert "1Gi xfs" in outcome.out
+    assert script.requests[-1] == pb.AdoptVolumeRequest(lv="ebb/data", name="db")
+    for released, told in ((True, "without ebb again"), (False, "gone already")):
+        script.say("ReleaseVolume", pb.ReleaseVolumeResponse(released=released))
+        assert told in ebb.ok("volume", "release", "db").out

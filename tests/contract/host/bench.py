@@ -29,6 +29,9 @@ class Administrator(Protocol):
 
     async def add_tag(self, name: str, tag: str) -> None: ...
 
+    async def make_thin_device(self, device_id: int) -> None:
+        """A thin device in the bench's pool that LVM knows nothing of (a pool message)."""
+
     async def suspend(self, name: str) -> None:
         """`dmsetup suspend`: what a killed LVM leaves behind."""
 

@@ -43,6 +43,14 @@ class RealAdministrator:
     async def suspend(self, name: str) -> None:
         await run("dmsetup", "suspend", "--noflush", "--nolockfs", self._dm_name(name))
 
+    async def make_thin_device(self, device_id: int) -> None:
+        names = (await run("dmsetup", "status", "--target", "thin-pool")).splitlines()
+        ours = [n for n in (line.partition(":")[0] for line in names) if self._is_pool(n)]
+        await run("dmsetup", "message", ours[0], "0", f"create_thin {device_id}")
+
+    def _is_pool(self, dm_name: str) -> bool:
+        return dm_name.removesuffix("-tpool") == self._dm_name(POOL)
+
     def _dm_name(self, name: str) -> str:
         return "-".join(part.replace("-", "--") for part in (self._vg, name))
 

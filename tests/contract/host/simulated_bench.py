@@ -31,6 +31,9 @@ class SimulatedAdministrator:
     async def add_tag(self, name: str, tag: str) -> None:
         await self._lvm.change_tags(VG, name, add=[tag])
 
+    async def make_thin_device(self, device_id: int) -> None:
+        self._machine.pool(VG, POOL).store.create(device_id)
+
     async def suspend(self, name: str) -> None:
         self._machine.node(VG, name).suspended = True
 

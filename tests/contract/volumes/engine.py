@@ -15,9 +15,11 @@ from ebbd.model import Access, Created, Unchanged, Volume
 from ebbd.timeline.groups import Groups
 from ebbd.timeline.rewind import Rewinding
 from ebbd.timeline.snapshots import Snapshots
+from ebbd.volumes.adoption import Adoption
 from ebbd.volumes.attachment import Attachment
 from ebbd.volumes.creation import Creation, VolumeRequest
 from ebbd.volumes.devices import Devices
+from ebbd.volumes.gc import Collector
 from ebbd.volumes.lifecycle import Lifecycle
 from ebbd.volumes.observe import Observer
 from ebbd.volumes.pools import PoolSpec
@@ -38,6 +40,7 @@ class Engine:
     store: Store
     creation: Creation
     lifecycle: Lifecycle
+    adoption: Adoption
     attachment: Attachment
     devices: Devices
     staging: Staging
@@ -45,6 +48,7 @@ class Engine:
     snapshots: Snapshots
     groups: Groups
     rewinding: Rewinding
+    collector: Collector
     directory: str
     said: list[str]
 
@@ -124,6 +128,9 @@ async def running(
             store, now_ms=lambda: next(clock), new_incarnation=lambda: f"{next(incarnations):08x}"
         ),
         lifecycle=Lifecycle(store),
+        adoption=Adoption(
+            store, now_ms=lambda: next(clock), new_incarnation=lambda: f"{next(incarnations):08x}"
+        ),
         attachment=Attachment(store),
         devices=devices,
         staging=Staging(store, devices),
@@ -131,6 +138,7 @@ async def running(
         snapshots=snapshots,
         groups=Groups(store, snapshots, now_ms=lambda: next(clock), freeze_s=freeze_s),
         rewinding=Rewinding(store, devices, now_ms=lambda: next(clock)),
+        collector=Collector(store),
         directory=directory,
         said=said,
     )

@@ -54,7 +54,7 @@ def logger(capture: LogCapture) -> structlog.stdlib.BoundLogger:
 
 def services_of(engine: Engine, diagnose: Callable[[], Awaitable[Sequence[Check]]]) -> Services:
     return Services(
-        NodeService(engine.store, diagnose),
+        NodeService(engine.store, diagnose, engine.collector),
         VolumeService(
             engine.store,
             engine.creation,
@@ -62,6 +62,7 @@ def services_of(engine: Engine, diagnose: Callable[[], Awaitable[Sequence[Check]
             engine.attachment,
             engine.staging,
             engine.observer,
+            engine.adoption,
         ),
         SnapshotService(engine.snapshots, engine.groups),
         TimelineService(engine.rewinding, engine.observer),

@@ -143,3 +143,17 @@ async def test_a_name_that_no_node_can_have_is_refused(name: str) -> None:
         _, said = await process.communicate()
     assert process.returncode == 2
     assert b"is not a node id; use 1 to 256 bytes" in said
+
+
+@pytest.mark.parametrize(("schema", "code"), [("1", 0), ("2", 0), ("3", 1)])
+async def test_tags_are_migrated_instead_of_serving(
+    run_directory: Path, schema: str, code: int
+) -> None:
+    socket = run_directory / "ebbd.sock"
+    file = configured(run_directory, socket)
+    async with ebbd("--simulate", "--config", str(file), "--migrate-tags", schema) as process:
+        _, said = await process.communicate()
+    assert process.returncode == code, said
+    assert b"Traceback" not in said
+    assert (b"tags are readable" in said) == (code == 0)
+    assert not socket.exists()

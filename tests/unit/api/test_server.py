@@ -160,6 +160,43 @@ async def test_the_node(served: Served) -> None:
     assert (check.status, check.remedy) == (pb.Check.WARNING, "upgrade")
 
 
+async def test_an_lv_is_adopted_and_given_back(served: Served) -> None:
+    lvm = served.rig.administrator
+    await lvm.create_thin(VG, POOL, "data", size_bytes=64 * MIB, tags=[])
+    request = pb.AdoptVolumeRequest(lv=f"{VG}/data", name="db", block=True)
+    made = await served.volumes.AdoptVolume(request)
+    assert (made.adopted, made.volume.name, made.volume.filesystem) == (True, "db", "")
+    assert not (await served.volumes.AdoptVolume(request)).adopted
+    for bad in (
+        pb.AdoptVolumeRequest(),
+        pb.AdoptVolumeRequest(lv="/", name="x"),
+        pb.AdoptVolumeRequest(lv=f"{VG}/../x/y", name="\0"),
+    ):
+        assert await code_of(served.volumes.AdoptVolume(bad)) == "INVALID_ARGUMENT"
+    gone = pb.ReleaseVolumeRequest(volume_id=made.volume.id)
+    assert (await served.volumes.ReleaseVolume(gone)).released
+    assert not (await served.volumes.ReleaseVolume(gone)).released
+    assert not (await served.volumes.ReleaseVolume(pb.ReleaseVolumeRequest())).released
+
+
+async def test_orphans_are_listed_and_removed_one_by_one(served: Served) -> None:
+    rig = served.rig
+    assert not (await served.node.ListOrphans(pb.ListOrphansRequest())).orphans
+    rig.machine.pool(VG, POOL).store.create(900)
+    listed = await served.node.ListOrphans(pb.ListOrphansRequest())
+    [orphan] = listed.orphans
+    assert not listed.unlisted
+    assert (orphan.kind, orphan.subject) == ("thin-device", f"{VG}/{POOL}#900")
+    assert orphan.action
+    removed = await served.node.RemoveOrphan(pb.RemoveOrphanRequest(orphan_id=orphan.id))
+    assert removed.orphan == orphan
+    again = served.node.RemoveOrphan(pb.RemoveOrphanRequest(orphan_id=orphan.id))
+    assert await code_of(again) == "NOT_FOUND"
+    for rubbish in ("", "../..", "x" * 4000):
+        request = pb.RemoveOrphanRequest(orphan_id=rubbish)
+        assert await code_of(served.node.RemoveOrphan(request)) == "NOT_FOUND"
+
+
 async def test_attach_and_its_limit(served: Served) -> None:
     ids = [
         (await served.volumes.CreateVolume(pb.CreateVolumeRequest(name=name))).volume.id

@@ -14,7 +14,7 @@ def commands() -> dict[str, list[str]]:
     """Nouns and verbs of the reference's first table."""
     rows = re.findall(r"^\| `ebb (\w+)` \| (.*) \|$", REFERENCE, re.MULTILINE)
     return {
-        noun: re.findall(r"`(\w+)`", verbs) if noun not in {"doctor", "completion"} else []
+        noun: re.findall(r"`(\w+)`", verbs) if noun not in {"doctor", "gc", "completion"} else []
         for noun, verbs in rows
     }
 

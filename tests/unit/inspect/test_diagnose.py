@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from ebbd.host.values import PoolStatus, ThinPool, ToolVersion, VolumeGroup
 from ebbd.inspect.checks import Check, Status
-from ebbd.inspect.diagnose import Machine, VolumeProblem, diagnose
+from ebbd.inspect.diagnose import Machine, VolumeProblem, check_orphans, diagnose
 from ebbd.inspect.pool_checks import PoolFacts, Thresholds, check_pool
+from ebbd.volumes.orphans import Kind, Orphan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,7 +65,9 @@ def the(checks: tuple[Check, ...] | list[Check], name: str) -> Check:
 def test_a_good_machine_is_ok_throughout() -> None:
     checks = diagnose(MACHINE)
     assert {check.status for check in checks} == {Status.OK}
-    assert {check.subject for check in checks} == {"kernel", "cgroup", "tools", "pool", "volumes"}
+    assert {check.subject for check in checks} == {
+        "kernel", "cgroup", "tools", "pool", "volumes", "orphans",
+    }  # fmt: skip
     assert the(checks, "condition").detail == "4 volumes, none with a problem"
     assert the(checks, "ebb/pool data").detail == "50.0 % used"
 
@@ -214,6 +217,19 @@ def test_unknown_autoactivation_is_not_guessed_at() -> None:
 def test_the_operators_thresholds_hold() -> None:
     strict = Thresholds(data_warning=40, data_failed=50)
     assert the(list(check_pool(FACTS, strict)), "ebb/pool data").status is Status.FAILED
+
+
+def test_orphans_are_told_with_the_way_to_be_rid_of_them() -> None:
+    removable = Orphan(Kind.THIN_DEVICE, "ebb/pool#7", "lost", action="pool message: delete 7")
+    kept = Orphan(Kind.LV, "ebb/ebb.x.1", "newer", remedy="upgrade ebbd", broken=True)
+    first, second, third = check_orphans([removable, kept], {"ebb/slow": "no thin_ls; install it"})
+    assert (first.name, first.status, first.detail) == ("ebb/pool#7", Status.WARNING, "lost")
+    assert "`ebb gc --remove`" in first.remedy
+    assert (second.status, second.remedy) == (Status.FAILED, "upgrade ebbd")
+    assert (third.name, third.status) == ("ebb/slow thin devices", Status.WARNING)
+    assert (third.detail, third.remedy) == ("not looked at: no thin_ls", "install it")
+    [fine] = check_orphans([], {})
+    assert (fine.status, fine.remedy) == (Status.OK, "")
 
 
 facts = st.dictionaries(

@@ -43,7 +43,7 @@ async def with_volumes(rig: Rig) -> AsyncIterator[Engine]:
 
 
 async def failed_checks(engine: Engine) -> dict[str, str]:
-    checks = diagnose(await gather(engine.store, engine.observer))
+    checks = diagnose(await gather(engine.store, engine.observer, engine.collector))
     return {c.name: f"{c.detail}; {c.remedy}" for c in checks if c.status is Status.FAILED}
 
 

@@ -120,12 +120,16 @@ def test_a_fact_too_long_for_a_tag_is_named() -> None:
         tags.tag("claim", "x" * 1024)
 
 
-def test_a_newer_schema_is_refused_not_misread() -> None:
-    facts = tags.read(volume_tags(Birth("a", "i", "ext4", 1))) | {records.VERSION: "2"}
-    with pytest.raises(HostFailure, match="newer ebbd") as told:
+@pytest.mark.parametrize(
+    ("version", "told", "remedy"),
+    [(tags.SCHEMA + 1, "newer ebbd", "upgrade ebbd"), (tags.OLDEST_SCHEMA - 1, "older", "one ver")],
+)
+def test_a_schema_out_of_reach_is_refused_not_misread(version: int, told: str, remedy: str) -> None:
+    facts = tags.read(volume_tags(Birth("a", "i", "ext4", 1))) | {records.VERSION: str(version)}
+    with pytest.raises(HostFailure, match=told) as refused:
         read_birth(facts, "ebb.x.1")
-    assert "ebb.x.1" in told.value.message
-    assert "upgrade" in told.value.remedy
+    assert "ebb.x.1" in refused.value.message
+    assert remedy in refused.value.remedy
 
 
 @pytest.mark.parametrize("missing", ["v", "name", "inc", "fs", "made"])

@@ -16,6 +16,7 @@ from ebbd.host.real.mounts import RealMounts
 from ebbd.host.real.probe import RealProbe, cgroup_mount
 from ebbd.host.real.programs import PROGRAMS, locate
 from ebbd.host.real.run import Runner
+from ebbd.host.real.thin_metadata import RealThinMetadata
 
 _DM_CONTROL = Path("/dev/mapper/control")
 _DEFAULT_CGROUPS = "/sys/fs/cgroup"
@@ -51,6 +52,7 @@ def make_host(
     return Host(
         lvm=RealLvm(commands, filesystems.signature, devices or {}, claims),
         dm=dm,
+        thin=RealThinMetadata(runner, dm),
         filesystems=filesystems,
         mounts=RealMounts(runner, root),
         cgroups=RealCgroups(runner, root, cgroups),

@@ -60,7 +60,10 @@ class RealDeviceMapper:
         )
 
     async def set_transaction_id(self, vg: str, pool: str, *, current: int, new: int) -> None:
-        message = f"set_transaction_id {current} {new}"
+        await self.message(vg, pool, f"set_transaction_id {current} {new}")
+
+    async def message(self, vg: str, pool: str, message: str) -> None:
+        """A message to the pool (thin-provisioning.rst, "Messages")."""
         payload = b"\0" * 8 + message.encode("ascii") + b"\0"
         await self._do(
             f"message {message!r} to {vg}/{pool}",

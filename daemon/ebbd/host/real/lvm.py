@@ -204,6 +204,15 @@ class RealLvm:
         await self._mutate(vg, command, *_tags("--addtag", add), *_tags("--deltag", remove), what)
         return commits.CHANGE_TAGS
 
+    async def rename(self, vg: str, name: str, new_name: str) -> int:
+        group = await self.read(checked(vg))
+        if name not in group.volumes:
+            raise NotFound(f"no thin volume {vg}/{name}", "ebb volume list shows what there is")
+        if new_name in {*group.volumes, *group.pools, *group.other_names}:
+            raise Conflict(f"{vg}/{new_name} exists already", "use another name")
+        await self._mutate(vg, "lvrename", _YES, vg, checked(name), checked(new_name))
+        return commits.RENAME
+
     async def activate(self, vg: str, name: str) -> None:
         await self._mutate(
             vg,

@@ -22,6 +22,7 @@ class Program:
 PROGRAMS = (
     Program("lvm", "lvm2", essential=True),
     Program("thin_check", "thin-provisioning-tools", essential=True),  # LVM runs it itself
+    Program("thin_ls", "thin-provisioning-tools"),  # orphaned thin devices, for doctor and gc
     Program("mount", "mount", essential=True),
     Program("losetup", "mount", essential=True),
     Program("blkid", "util-linux", essential=True),

@@ -11,6 +11,7 @@ from ebbd.host.simulated.lvm import SimulatedLvm
 from ebbd.host.simulated.machine import Machine
 from ebbd.host.simulated.mounts import SimulatedMounts
 from ebbd.host.simulated.probe import SimulatedProbe
+from ebbd.host.simulated.thin_metadata import SimulatedThinMetadata
 
 
 def make_host(machine: Machine | None = None, *, allowed_directories: Sequence[str] = ()) -> Host:
@@ -23,6 +24,7 @@ def make_host(machine: Machine | None = None, *, allowed_directories: Sequence[s
     return Host(
         lvm=SimulatedLvm(machine, machine.faults),
         dm=SimulatedDeviceMapper(machine),
+        thin=SimulatedThinMetadata(machine),
         filesystems=SimulatedFilesystems(machine),
         mounts=SimulatedMounts(machine, allowed_directories),
         cgroups=SimulatedCgroups(machine),

@@ -163,6 +163,19 @@ def target_of(pool: str) -> str:
     return f"{pool}{LAYER}tpool"
 
 
+def rename(machine: Machine, group: Group, name: str, new_name: str) -> None:
+    """An LV's name in the VG, in what was copied from it, and in the kernel; VG order stays."""
+    refuse_taken(group, new_name)
+    volume(group, name).name = new_name
+    group.volumes = {lv.name: lv for lv in group.volumes.values()}
+    for lv in group.volumes.values():
+        if lv.origin == name:
+            lv.origin = new_name
+    if node := machine.nodes.pop((group.name, name), None):
+        node.name = new_name
+        machine.nodes[group.name, new_name] = node
+
+
 def add_node(
     machine: Machine, vg: str, name: str, lv_uuid: str, *, read_only: bool = False
 ) -> Node:

@@ -298,6 +298,20 @@ class SimulatedLvm:
             group.seqno += 1
             await self._faults.reach("change_tags", Step.DONE)
 
+    async def rename(self, vg: str, name: str, new_name: str) -> int:
+        group = self._machine.group(vg)
+        groups.volume(group, name)
+        groups.refuse_taken(group, new_name)
+        await self._command("rename", self._rename(group, name, new_name))
+        return commits.RENAME
+
+    async def _rename(self, group: Group, name: str, new_name: str) -> None:
+        async with group.lock:
+            await self._faults.start("rename")
+            groups.rename(self._machine, group, name, new_name)
+            group.seqno += 1
+            await self._faults.reach("rename", Step.DONE)
+
     # ---- activation ----
 
     async def activate(self, vg: str, name: str) -> None:
