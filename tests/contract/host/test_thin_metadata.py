@@ -1,5 +1,7 @@
 """A pool's own metadata: what it holds, LV or no LV."""
 
+import asyncio
+
 import pytest
 from contract.host.bench import GIB, Bench
 from ebbd.errors import NotFound, WrongState
@@ -37,6 +39,15 @@ async def test_a_device_without_an_lv_is_seen_and_deleted(bench: Bench) -> None:
     assert await bench.host.lvm.seqno(bench.vg) == seqno
     pool = (await bench.host.lvm.read(bench.vg)).pools[bench.pool]
     assert (await bench.status()).transaction_id == pool.transaction_id
+
+
+async def test_several_who_list_at_once_see_the_same(bench: Bench) -> None:
+    await bench.administrator.make_thin_device(LOST)
+    listings = [bench.host.thin.devices(bench.vg, bench.pool) for _ in range(4)]
+    first, *others = await asyncio.gather(*listings)
+    assert LOST in first
+    assert others == [first] * 3
+    await bench.host.thin.delete(bench.vg, bench.pool, LOST)
 
 
 async def test_an_open_device_is_not_deleted(bench: Bench) -> None:

@@ -1,7 +1,6 @@
 """Orphans on a real pool: doctor tells, gc shows, gc --remove removes, and nothing else goes."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,20 +25,14 @@ def listed(node: RunningNode) -> dict[str, Any]:
     return {it["kind"]: it for it in answer["orphans"]}
 
 
-def ebb(node: RunningNode, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Whatever its exit code."""
-    argv = ("ebb", "--socket", str(node.ebbd_socket), *arguments)
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
-
-
 def doctor(node: RunningNode) -> list[dict[str, Any]]:
     """The checks of orphans that are not OK."""
-    checks = json.loads(ebb(node, "--output", "json", "doctor").stdout)["checks"]
+    checks = json.loads(node.ebb_process("--output", "json", "doctor").stdout)["checks"]
     return [it for it in checks if it["subject"] == "orphans" and it["status"] != "OK"]
 
 
 def remove(node: RunningNode, *, refused: str = "") -> None:
-    done = ebb(node, "gc", "--remove", "--yes")
+    done = node.ebb_process("gc", "--remove", "--yes")
     assert done.returncode == (1 if refused else 0), done.stdout + done.stderr
     assert refused in done.stderr
 

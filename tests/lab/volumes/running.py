@@ -172,6 +172,11 @@ class RunningNode:
         answer: object = json.loads(told)
         return answer
 
+    def ebb_process(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """The CLI as it ends, whatever its exit code."""
+        argv = ("ebb", "--socket", str(self.ebbd_socket), *arguments)
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
     def thin_volumes(self) -> list[str]:
         """Thin LVs of the VG, as an administrator sees them."""
         told = run("lvs", "--noheadings", "-o", "lv_name", "-S", "segtype=thin", self.vg)

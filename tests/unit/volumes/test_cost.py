@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from contract.volumes.engine import BLOCK, MIB, Engine
 from ebbd.host.simulated.lvm import SimulatedLvm
-from unit.volumes.rig import Rig
+from unit.volumes.rig import POOL, VG, Rig
 
 
 @asynccontextmanager
@@ -87,6 +87,22 @@ async def test_a_group(engine: Engine) -> None:
         group = (await engine.groups.create("g", [v.id for v in volumes])).value
     async with costs(engine, 2):  # the commit taken back, and all members in one line
         await engine.groups.delete(group.id, [])
+
+
+async def test_adopting_and_giving_back(rig: Rig, engine: Engine) -> None:
+    lvm, lines = rig.administrator, engine.host.lvm
+    for name in ("data", "raw"):
+        await lvm.create_thin(VG, POOL, name, size_bytes=64 * MIB, tags=[])
+    await lvm.activate(VG, "data")
+    await rig.files.make(f"/dev/{VG}/data", "ext4", [])
+    await lvm.deactivate(VG, "data")
+    before = lines.command_lines
+    adopted = (await engine.adoption.adopt(f"{VG}/data", "a", block=False)).value
+    assert lines.command_lines == before + 3, "looked at, and tagged"
+    await engine.adoption.adopt(f"{VG}/data", "a", block=False)
+    await engine.adoption.adopt(f"{VG}/raw", "b", block=True)
+    await engine.adoption.release(adopted.id)
+    assert lines.command_lines == before + 5
 
 
 async def test_reads_of_the_vg(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ metadata (`reserve_metadata_snap`), which thin_ls reads and which is let go of r
 keeps blocks from being freed as long as it is held (thin-provisioning.rst, "Messages").
 """
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -25,11 +26,13 @@ class RealThinMetadata:
     def __init__(self, runner: Runner, dm: RealDeviceMapper) -> None:
         self._runner = runner
         self._dm = dm
+        # A pool has one metadata snapshot: a second listing would let go of it under the first.
+        self._one_at_a_time = asyncio.Lock()
 
     async def devices(self, vg: str, pool: str) -> dict[int, int]:
         await self._refuse_without_messages(vg, pool)
         self._runner.path("thin_ls")  # before anything is reserved
-        async with self._metadata_snapshot(vg, pool):
+        async with self._one_at_a_time, self._metadata_snapshot(vg, pool):
             listed = await self._runner.run(
                 "thin_ls",
                 *("--metadata-snap", "--no-headers", "--format", "DEV,MAPPED_SECTORS"),
