@@ -1,6 +1,7 @@
 """csi-sanity against ebb: `PYTHONPATH=tests python -m conformance.sanity simulated|lab`.
 
-    simulated   `ebb-csi --role all` before `ebbd --simulate`, on this machine, in seconds
+    simulated   `ebb-csi --role all` before `ebbd --simulate`, on this machine, in seconds; then
+                `--role node` and `--role controller` apart, with two ebbd behind TLS
     lab         the same before a real pool, in a throwaway node (deploy/lab)
     node        what `lab` runs inside: this machine's own LVM, on the device named
 
@@ -30,6 +31,8 @@ SIMULATED_RESULTS = REPOSITORY / "build" / "sanity-simulated"
 
 # JUnit's name and csi-sanity's access type.
 MODES = {"filesystem": "mount", "block": "block"}
+# The same through a controller of two nodes; its results lie in a folder of this name.
+ROUTED = "routed"
 MIB = 1 << 20
 VOLUME_BYTES = 64 * MIB
 EXPANDED_BYTES = 128 * MIB
@@ -116,6 +119,13 @@ async def run(program: Path, pool: stack.Pool, results: Path) -> int:
             for name in MODES:
                 problems += await one_mode(program, pair, name, results, expected)
         problems += logged_secrets(folder)
+    if pool.simulated:
+        with folder_with_logs_for(results / ROUTED) as folder:
+            async with stack.routed(folder, max_volumes=ATTACH_LIMIT) as pair:
+                print("through a controller of two nodes:")
+                for name in MODES:
+                    problems += await one_mode(program, pair, name, results / ROUTED, expected)
+            problems += logged_secrets(folder)
     for problem in problems:
         print(f"sanity: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -123,7 +133,7 @@ async def run(program: Path, pool: stack.Pool, results: Path) -> int:
 
 def logged_secrets(folder: Path) -> list[str]:
     """A line for each log that shows the secret; the plugin's, at debug, has every request."""
-    logs = sorted(folder.glob("*.log"))
+    logs = sorted(folder.rglob("*.log"))
     found = [f"{log.name} shows a secret" for log in logs if SECRET in log.read_text()]
     if not any(STRIPPED in log.read_text() for log in logs):
         found.append("no log has a stripped secret: the secrets did not arrive")
@@ -138,8 +148,9 @@ def folder_with_logs_for(results: Path) -> Iterator[Path]:
         try:
             yield Path(made)
         finally:
-            for log in Path(made).glob("*.log"):
-                shutil.copyfile(log, results / log.name)
+            for log in Path(made).rglob("*.log"):
+                name = "-".join(log.relative_to(made).parts)
+                shutil.copyfile(log, results / name)
 
 
 async def one_mode(
@@ -212,6 +223,7 @@ def judged(junit: Path, expected: frozenset[skips.LeftOut], exit_code: int) -> l
 def flags(pair: stack.Stack, access_type: str, inputs: Path, junit: Path) -> list[str]:
     return [
         f"-csi.endpoint=unix://{pair.csi_socket}",
+        f"-csi.controllerendpoint=unix://{pair.controller_socket}",
         f"-csi.mountdir={pair.mounts}/target",
         f"-csi.stagingdir={pair.mounts}/staging",
         f"-csi.testvolumesize={VOLUME_BYTES}",

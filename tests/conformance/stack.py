@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from tls_site import free_port
 
 START_TIMEOUT_S = 300  # under emulation ebbd makes a pool after a minute of imports
 STOP_TIMEOUT_S = 60
@@ -43,9 +44,13 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running pair; `mounts` is the folder below which ebbd may mount."""
+    """A running pair; `mounts` is the folder below which ebbd may mount.
+
+    `controller_socket` is the plugin's own where it has every role.
+    """
 
     csi_socket: Path
+    controller_socket: Path
     ebbd_socket: Path
     mounts: Path
     ebbd_pid: int
@@ -88,7 +93,73 @@ async def running(folder: Path, pool: Pool, *, max_volumes: int = 8) -> AsyncIte
                 ],
             )
         )
-        yield Stack(csi_socket, ebbd_socket, mounts, ebbd.pid, csi.pid)
+        yield Stack(csi_socket, csi_socket, ebbd_socket, mounts, ebbd.pid, csi.pid)
+
+
+@asynccontextmanager
+async def routed(folder: Path, *, max_volumes: int = 8) -> AsyncIterator[Stack]:
+    """As a cluster has it: the node's plugin beside its ebbd, the controller's a TLS line away, and
+    a second node that the controller asks too. On simulated hosts.
+    """
+    mounts = folder / "mounts"
+    mounts.mkdir()
+    certificates = folder / "tls"
+    await finished("ebb_cli", "certs", "init", str(certificates), "--node", NODE_ID, "--node", "b")
+    places = {node: f"127.0.0.1:{free_port()}" for node in (NODE_ID, "b")}
+    (folder / "nodes.yaml").write_text("".join(f"{it}: {at}\n" for it, at in places.items()))
+    async with AsyncExitStack() as stack:
+        processes = []
+        for node_id, address in places.items():
+            own = folder / node_id
+            own.mkdir()
+            config = own / "ebbd.yaml"
+            written = configuration(own, mounts, Pool(), max_volumes)
+            written = written.replace(f"id: {NODE_ID}", f"id: {node_id}")
+            listen = (
+                f"{{address: '{address}', client_ca: {certificates}/ca.crt, "
+                f"certificate: {certificates}/nodes/{node_id}.crt, "
+                f"key: {certificates}/nodes/{node_id}.key}}"
+            )
+            config.write_text(written.replace("ebbd.sock}", f"ebbd.sock, listen: {listen}}}"))
+            command = ["ebbd", "--config", str(config), "--simulate"]
+            processes.append(
+                await stack.enter_async_context(process(own, own / "ebbd.sock", command))
+            )
+        socket, controller_socket = folder / "csi.sock", folder / "controller.sock"
+        ebbd_socket = folder / NODE_ID / "ebbd.sock"
+        common = ("--driver-name", DRIVER_NAME, "--log-level", "debug", "--endpoint")
+        node = ("--role", "node", "--ebbd", f"unix:{ebbd_socket}")
+        controller = (
+            *("--role", "controller", "--nodes", str(folder / "nodes.yaml")),
+            *("--certificate", str(certificates / "clients/controller.crt")),
+            *("--key", str(certificates / "clients/controller.key")),
+            *("--ca", str(certificates / "ca.crt")),
+        )
+        csi = await stack.enter_async_context(
+            process(folder, socket, ["ebb_csi", *node, *common, f"unix://{socket}"])
+        )
+        (folder / "controller").mkdir()
+        await stack.enter_async_context(
+            process(
+                folder / "controller",
+                controller_socket,
+                ["ebb_csi", *controller, *common, f"unix://{controller_socket}"],
+            )
+        )
+        yield Stack(socket, controller_socket, ebbd_socket, mounts, processes[0].pid, csi.pid)
+
+
+async def finished(*module: str) -> None:
+    """`python -m MODULE…`, which has to succeed."""
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *module),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await started.communicate()
+    if started.returncode:
+        raise StackError(f"{' '.join(module)} ended with {started.returncode}:\n{told.decode()}")
 
 
 def configuration(folder: Path, mounts: Path, pool: Pool, max_volumes: int) -> str:
