@@ -43,3 +43,8 @@ def test_what_a_thin_volume_has_mapped() -> None:
     for line in ("", "Fail", "Error"):
         with pytest.raises(HostFailure):
             parse_mapped_bytes(line)
+
+
+def test_a_number_without_end_is_no_count() -> None:
+    with pytest.raises(HostFailure, match="cannot be read"):
+        parse_mapped_bytes("9" * 5000)

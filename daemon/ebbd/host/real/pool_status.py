@@ -7,6 +7,7 @@ from ebbd.errors import HostFailure
 from ebbd.host.values import PoolStatus
 
 _SECTOR_BYTES = 512
+_LONGEST_NUMBER = 20  # of 64 bits; int() raises ValueError itself far beyond it
 
 
 def parse_pool_status(line: str) -> PoolStatus:
@@ -40,7 +41,7 @@ def parse_pool_status(line: str) -> PoolStatus:
 def parse_mapped_bytes(line: str) -> int:
     """`<mapped sectors> <highest mapped sector>`, the latter `-` when nothing is mapped."""
     mapped = line.split(maxsplit=1)[0] if line.strip() else ""
-    if not mapped.isdecimal():
+    if not mapped.isdecimal() or len(mapped) > _LONGEST_NUMBER:
         raise HostFailure(
             f"the thin volume's status cannot be read: {line!r}", "see the kernel log"
         )
