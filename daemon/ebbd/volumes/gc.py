@@ -66,7 +66,8 @@ class Collector:
     async def _find(self, own_keys: Sequence[str]) -> Findings:
         """`own_keys`: ids that this very removal holds, and nobody else therefore."""
         store = self._store
-        unlisted: dict[str, str] = {}
+        await store.catalog()  # notices a VG that went away
+        unlisted = {vg: str(why) for vg, why in store.missing.items()}
         # Both before and after: what somebody works on while we look has not been seen whole.
         busy = store.locks.held
         groups = [await self._group(vg, unlisted) for vg in store.vgs]
