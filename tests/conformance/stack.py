@@ -31,6 +31,7 @@ class Pool:
     vg: str = "ebbtest"
     device: str = ""
     file: str = ""
+    size: str = "8Gi"  # of the file
 
     @property
     def simulated(self) -> bool:
@@ -39,7 +40,7 @@ class Pool:
     def yaml(self, folder: Path) -> str:
         if self.device:
             return f"    devices: [{self.device}]"
-        return f"    loop: {{file: {self.file or folder / 'pool.img'}, size: 8Gi}}"
+        return f"    loop: {{file: {self.file or folder / 'pool.img'}, size: {self.size}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ async def running(folder: Path, pool: Pool, *, max_volumes: int = 8) -> AsyncIte
 @asynccontextmanager
 async def routed(folder: Path, *, max_volumes: int = 8) -> AsyncIterator[Stack]:
     """As a cluster has it: the node's plugin beside its ebbd, the controller's a TLS line away, and
-    a second node that the controller asks too. On simulated hosts.
+    a second node that the controller asks too. On simulated hosts. csi-sanity names no topology and
+    uses its volumes on the first node: the second has less room, so that none is put there.
     """
     mounts = folder / "mounts"
     mounts.mkdir()
@@ -113,7 +115,8 @@ async def routed(folder: Path, *, max_volumes: int = 8) -> AsyncIterator[Stack]:
             own = folder / node_id
             own.mkdir()
             config = own / "ebbd.yaml"
-            written = configuration(own, mounts, Pool(), max_volumes)
+            pool = Pool() if node_id == NODE_ID else Pool(size="1Gi")
+            written = configuration(own, mounts, pool, max_volumes)
             written = written.replace(f"id: {NODE_ID}", f"id: {node_id}")
             listen = (
                 f"{{address: '{address}', client_ca: {certificates}/ca.crt, "
