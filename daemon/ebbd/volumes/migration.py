@@ -17,7 +17,8 @@ async def migrate(store: Store, version: int, say: Callable[[str], None]) -> int
     """Make every VG readable by an ebbd of schema `version`; the commits that it took.
 
     Everything is looked at before anything is changed. Raises InvalidInput for a version that is
-    not one of the two that this ebbd knows, WrongState when an LV to be renamed is in use.
+    not one of the two that this ebbd knows, Unavailable while a VG is missing, WrongState when an
+    LV to be renamed is in use.
     """
     (await store.catalog()).whole()  # half a migration is none
     steps = [(vg, step) for vg in store.pools.vgs for step in plan(store.group(vg), version)]

@@ -13,6 +13,7 @@ from ebbd.host.simulated.state import Disk
 from ebbd.inspect.checks import Status
 from ebbd.inspect.diagnose import diagnose
 from ebbd.inspect.gather import gather
+from ebbd.volumes.migration import migrate
 from ebbd.volumes.pools import PoolSpec
 from unit.volumes.rig import GIB, POOL, VG, Rig
 
@@ -72,6 +73,13 @@ async def assert_others_are_served(engine: Engine) -> None:
     assert states[1].available_bytes == 0
     told = await failed_checks(engine)
     assert "bring its disks back" in told[f"{OTHER} volume group"]
+    findings = await engine.collector.find()
+    assert findings.orphans == ()
+    assert list(findings.unlisted) == [OTHER]
+    with pytest.raises(Unavailable, match=f"volume group {OTHER} is missing"):
+        await migrate(engine.store, 1, lambda _: None)
+    with pytest.raises(Unavailable, match=f"volume group {OTHER} is missing"):
+        await engine.adoption.adopt(f"{OTHER}/data", "adopted", block=True)
 
 
 async def test_missing_at_the_start(two: Rig) -> None:
