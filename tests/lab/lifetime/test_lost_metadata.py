@@ -1,11 +1,15 @@
 """The runbooks for metadata that is full or lost, followed as they are written."""
 
+import asyncio
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ebbd.errors import HostFailure
+from ebbd.host.real.dm import RealDeviceMapper
 from lab.lifetime.runbook import follow
 from lab.volumes import contents
 from lab.volumes.running import MIB, Orchestrator, RunningNode, loop_disk, run
@@ -45,6 +49,16 @@ def small_node(vg: str) -> Iterator[RunningNode]:
             run("vgremove", "--force", "--force", "--yes", vg, check=False)
 
 
+async def fill_metadata(vg: str) -> None:
+    """Thin devices until the kernel refuses: each has a block of the metadata for itself."""
+    dm = RealDeviceMapper()
+    for number in itertools.count(FIRST_FILLER):
+        try:
+            await dm.message(vg, "pool0", f"create_thin {number}")
+        except HostFailure:
+            return
+
+
 def test_full_metadata_is_told_and_mended() -> None:
     vg = "ebbfull"
     with small_node(vg) as node:
@@ -53,12 +67,7 @@ def test_full_metadata_is_told_and_mended() -> None:
         use = cluster.use(volume.volume_id, "kept")
         contents.write(use, "ext4", 6)
         before = contents.digest(use, "ext4")
-        # Every thin device has a block of the metadata for itself.
-        run(
-            "sh", "-c",
-            f'i={FIRST_FILLER}; while dmsetup message {vg}-pool0-tpool 0 "create_thin $i"'
-            " 2>/dev/null; do i=$((i+1)); done",
-        )  # fmt: skip
+        asyncio.run(fill_metadata(vg))
         assert "read-only: its metadata could not be written" in doctor(node)
         refused = node.ebb_process("volume", "create", "more", "--size", "64Mi")
         assert refused.returncode != 0

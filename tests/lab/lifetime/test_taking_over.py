@@ -88,7 +88,7 @@ def test_an_lv_from_before_ebb_over_two_versions_and_back(
     assert tags_of(node) == at_two
     node.start()
 
-    used = cluster.use(found.id, lv)
+    used = cluster.use(found.id, f"{lv}-again")
     assert contents.digest(used, filesystem) == before
     cluster.release(used)
     node.ebb("volume", "release", "db")
@@ -140,7 +140,7 @@ def test_uninstalled_it_leaves_plain_lvs_and_nothing_else(node: RunningNode) -> 
     put_away(node, lv)
 
     node.start()  # installed again
-    use = cluster.use(volume.volume_id, "stays")
+    use = cluster.use(volume.volume_id, "stays-again")
     assert contents.digest(use, "ext4") == before
     cluster.release(use)
     node.stop()
