@@ -8,6 +8,10 @@ from faults.sample import Sample
 from faults.tally import Tally
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "whole_campaign: not in a sample")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every",
@@ -16,6 +20,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of the points of a mutation take every N-th, and the first of each kind (1: all)",
     )
     parser.addoption("--tally", type=Path, help="write faults and checks, by kind, to this file")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A sample goes through some of the mutations: only finding their points takes its time."""
+    if config.getoption("--every") == 1:
+        return
+    left_out = [item for item in items if item.get_closest_marker("whole_campaign")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

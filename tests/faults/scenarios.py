@@ -1,9 +1,11 @@
 """The mutations of a volume's life: how each begins, what dies and is repeated, what then holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pytest
 from ebb_pb import ebb_pb2
 from faults.calls import Calls
 from faults.witness import Witness, contents, head_of, snapshot_lv_of
@@ -281,3 +283,11 @@ SCENARIOS: dict[str, Scenario] = {
     "attach": Scenario(attach, attached(True), detach),
     "detach": Scenario(detach, attached(False), nothing, attach),
 }
+
+
+def marked(names: Iterable[str], sampled: Collection[str]) -> list[Any]:
+    """Parameters for a test, those that a sample does not go through marked so."""
+    return [
+        pytest.param(name, marks=() if name in sampled else pytest.mark.whole_campaign)
+        for name in names
+    ]

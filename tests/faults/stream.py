@@ -76,7 +76,11 @@ class Node:
         path = self.running.mounts / name
         path.mkdir(parents=True, exist_ok=True)
         self.running.ebbd.StageVolume(
-            ebb_pb2.StageVolumeRequest(volume_id=self.ids()[name], staging_path=str(path)),
+            ebb_pb2.StageVolumeRequest(
+                volume_id=self.ids()[name],
+                staging_path=str(path),
+                access=ebb_pb2.Access(mode=ebb_pb2.SINGLE_NODE_MULTI_WRITER),
+            ),
             timeout=CALL_S,
         )
         return path

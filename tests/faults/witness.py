@@ -25,11 +25,14 @@ _PIECE = 1 << 20
 
 @dataclass(slots=True)
 class Witness:
-    """`mounted` are contents by target path, `lvs` those of LVs that nobody may write to."""
+    """`mounted` are contents by target path, `lvs` those of LVs that nobody may write to;
+    `cgroups` are consumers.
+    """
 
     node: RunningNode
     mounted: dict[Path, str] = field(default_factory=dict)
     lvs: dict[str, str] = field(default_factory=dict)
+    cgroups: list[Path] = field(default_factory=list)
 
     def saw_mounted(self, target: Path) -> None:
         self.mounted[target] = contents(target)
@@ -50,6 +53,8 @@ class Witness:
         self._check_agreement(group)
         self._check_nothing_half_made(group)
         self._check_doctor()
+        for cgroup in self.cgroups:
+            assert "frozen 0" in (cgroup / "cgroup.events").read_text(), f"{cgroup} is frozen"
         for target, was in self.mounted.items():
             assert contents(target) == was, f"{target} has other contents"
         for name, was in self.lvs.items():

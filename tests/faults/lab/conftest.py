@@ -1,8 +1,10 @@
 """One node for all that is killed on it: a thin pool, ebbd that dies on order, ebb-csi."""
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,21 @@ from lab.volumes.running import RunningNode, running_node
 
 TESTS = Path(__file__).resolve().parents[2]
 POOL_BYTES = 3 << 30
+
+
+@contextmanager
+def consumer(directory: Path) -> Iterator[Path]:
+    """A process in a cgroup of its own that sits in a directory; its cgroup."""
+    cgroup = Path("/sys/fs/cgroup/faults-consumer")
+    cgroup.mkdir(exist_ok=True)
+    script = f"echo $$ > {cgroup}/cgroup.procs && cd {directory} && exec sleep infinity"
+    with subprocess.Popen(["/bin/sh", "-c", script]) as process:
+        try:
+            yield cgroup
+        finally:
+            (cgroup / "cgroup.freeze").write_text("0")
+            process.kill()
+    cgroup.rmdir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +52,9 @@ def theatre() -> Iterator[Theatre]:
             *("-m", "faults.mortal", "--orders", str(orders)),
         )
         with running_node(folder, "faults", POOL_BYTES, ebbd_command=mortal) as node:
-            calls = Calls(node, "ext4")
-            yield Theatre(node, opened(calls, Witness(node)), orders)
+            witness = Witness(node)
+            stage = opened(Calls(node, "ext4"), witness)
+            # Group snapshots hold it still, so that a death in one can leave it frozen.
+            with consumer(stage.kept_at) as cgroup:
+                witness.cgroups.append(cgroup)
+                yield Theatre(node, stage, orders)

@@ -13,14 +13,15 @@ import grpc
 import pytest
 from faults.lab.conftest import Theatre
 from faults.sample import Sample
-from faults.scenarios import SCENARIOS, Scenario
+from faults.scenarios import SCENARIOS, Scenario, marked
 from faults.tally import Tally
 
 KIND = "SIGKILL of ebbd"
+SAMPLED = {"snapshot of a mounted volume", "group snapshot", "stage a larger copy", "publish"}
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", marked(SCENARIOS, SAMPLED))
 def test_ebbd_dies_at_every_point(
     theatre: Theatre, name: str, sample: Sample, tally: Tally
 ) -> None:
