@@ -71,6 +71,9 @@ class Fleet:
             raise unavailable(survey.missing, "not every node can be asked")
         return survey.located
 
+    def others(self, ebbd: Ebbd) -> Sequence[Ebbd]:
+        return [it.ebbd for it in self._roster.answering if it.ebbd is not ebbd]
+
     async def named(self, node_id: str, timeout_s: float | None) -> Located | None:  # noqa: ARG002 - a look has its own
         member = self._roster.members.get(node_id)
         if member is None or member.facts is None:

@@ -15,6 +15,9 @@ from ebb_pb import ebb_pb2, ebb_pb2_grpc
 if TYPE_CHECKING:
     from ebb_pb.ebb_pb2_grpc import NodeAsyncStub, SnapshotsAsyncStub, VolumesAsyncStub
 
+# A node that need not be asked is not waited for long.
+COURTESY_S = 3.0
+
 # What a method of a service gets beside its request.
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -92,6 +95,9 @@ class Router(Protocol):
     async def everyone(self, timeout_s: float | None) -> Sequence[Located]:
         """Every ebbd there is; Refusal (UNAVAILABLE) where one has not told who it is."""
 
+    def others(self, ebbd: Ebbd) -> Sequence[Ebbd]:
+        """Those besides this one that can be asked now."""
+
     async def named(self, node_id: str, timeout_s: float | None) -> Located | None:
         """The node with this id; None: there is none. Refusal (UNAVAILABLE) as `owner`."""
 
@@ -122,6 +128,9 @@ class OneNode:
         """Asked each time and never kept: an ebbd that was restarted may answer otherwise."""
         return (Located(self._ebbd, await self._ebbd.facts(timeout_s)),)
 
+    def others(self, ebbd: Ebbd) -> Sequence[Ebbd]:  # noqa: ARG002 - there is only one
+        return ()
+
     async def named(self, node_id: str, timeout_s: float | None) -> Located | None:
         [found] = await self.everyone(timeout_s)
         return found if found.facts.node_id == node_id else None
@@ -145,6 +154,11 @@ class OneNode:
 
     async def run(self) -> None:
         """Nothing."""
+
+
+def courtesy_s(left_s: float | None) -> float:
+    """How long to wait for a node that need not answer, within the time that the caller has."""
+    return COURTESY_S if left_s is None else min(COURTESY_S, left_s)
 
 
 def connection(state: grpc.ChannelConnectivity) -> bool | None:

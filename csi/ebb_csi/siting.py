@@ -15,7 +15,7 @@ from ebb_pb import csi_pb2, ebb_pb2
 from grpc import StatusCode
 
 from ebb_csi import placement
-from ebb_csi.router import Context, Located, NodeFacts, Router, Survey
+from ebb_csi.router import Context, Located, NodeFacts, Router, Survey, courtesy_s
 from ebb_csi.status import Refusal
 from ebb_csi.together import together
 
@@ -32,8 +32,6 @@ REFUSED = frozenset(
         StatusCode.PERMISSION_DENIED,
     }
 )
-# A node that need not be asked is not waited for long.
-COURTESY_S = 3.0
 
 
 class Siting:
@@ -145,7 +143,7 @@ class Siting:
         async def has_it(node: Located) -> bool:
             needed = node.facts.node_id in must
             left_s = context.time_remaining()
-            timeout_s = left_s if needed else min(COURTESY_S, left_s or COURTESY_S)
+            timeout_s = left_s if needed else courtesy_s(left_s)
             try:
                 await node.ebbd.volumes.GetVolume(
                     ebb_pb2.GetVolumeRequest(name=name), timeout=timeout_s

@@ -1,12 +1,14 @@
 """The snapshot RPCs of the Controller service."""
 
+import grpc
 from ebb_pb import csi_pb2, csi_pb2_grpc, ebb_pb2
 from grpc import StatusCode
 
 from ebb_csi import paging, translate, validate
 from ebb_csi.paging import Page, Source
-from ebb_csi.router import Context, Located, Router
+from ebb_csi.router import Context, Ebbd, Located, Router, courtesy_s
 from ebb_csi.status import Refusal
+from ebb_csi.together import together
 
 Entry = csi_pb2.ListSnapshotsResponse.Entry
 
@@ -24,11 +26,34 @@ class Snapshots(csi_pb2_grpc.ControllerServicer):
         volume_id = validate.required("source_volume_id", request.source_volume_id)
         validate.snapshot_parameters(request.parameters)
         node = await self._router.owner(volume_id, context.time_remaining())
+        await together(
+            self._refuse_taken(name, other, context) for other in self._router.others(node)
+        )
         reply = await node.snapshots.CreateSnapshot(
             ebb_pb2.CreateSnapshotRequest(name=name, volume_id=volume_id),
             timeout=context.time_remaining(),
         )
         return csi_pb2.CreateSnapshotResponse(snapshot=translate.snapshot(reply.snapshot))
+
+    async def _refuse_taken(self, name: str, other: Ebbd, context: Context) -> None:
+        """A snapshot of this name on another node is of another source.
+
+        Only as far as that node answers: the same request always goes to its source's node, so
+        that no node's absence need keep anybody from a snapshot.
+        """
+        try:
+            found = await other.snapshots.GetSnapshot(
+                ebb_pb2.GetSnapshotRequest(snapshot=name),
+                timeout=courtesy_s(context.time_remaining()),
+            )
+        except grpc.aio.AioRpcError:
+            return
+        if found.name == name:
+            raise Refusal(
+                StatusCode.ALREADY_EXISTS,
+                f"a snapshot named {name!r} exists, of volume {found.volume_id} on another node; "
+                "use another name",
+            )
 
     async def DeleteSnapshot(
         self, request: csi_pb2.DeleteSnapshotRequest, context: Context

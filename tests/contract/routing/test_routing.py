@@ -202,6 +202,21 @@ async def test_copies_stay_with_their_source(three: Fleet) -> None:
         assert failure.code() is StatusCode.UNAVAILABLE
 
 
+async def test_a_snapshots_name_is_taken_on_every_node_that_answers(three: Fleet) -> None:
+    async with three.controller() as csi:
+        on_a = (await csi.create_on("v-a", "a")).volume_id
+        on_b = (await csi.create_on("v-b", "b")).volume_id
+        made = await csi.snapshot("s", on_a)
+        assert await csi.snapshot("s", on_a) == made
+        failure = await refused(csi.snapshot("s", on_b))
+        assert failure.code() is StatusCode.ALREADY_EXISTS
+        assert f"of volume {on_a} on another node" in str(failure.details())
+        # A name that is another's id is a name.
+        assert (await csi.snapshot(made.snapshot_id, on_b)).source_volume_id == on_b
+        await three["c"].stop()
+        assert (await csi.snapshot("t", on_b)).source_volume_id == on_b
+
+
 async def test_a_group_is_of_one_node(three: Fleet) -> None:
     async with three.controller() as csi:
         on_a = [(await csi.create_on(f"a{number}", "a")).volume_id for number in range(2)]
