@@ -31,6 +31,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A campaign takes long: what failed is told at once, and not only at its end."""
+    if report.failed:
+        print(f"\n{report.nodeid} failed:\n{report.longreprtext}")  # noqa: T201 - see above
+
+
 @pytest.fixture(scope="session")
 def tally(pytestconfig: pytest.Config) -> Iterator[Tally]:
     made = Tally()
