@@ -25,3 +25,14 @@ class Sample:
             self._kinds.add(kind(point))
             self._offered += 1
         return taken
+
+
+def distinct(points: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Without the points before a call that follows another: nothing has happened since that one
+    ended.
+    """
+    return [
+        (number, what)
+        for (number, what), (_, earlier) in zip(points, [(0, ""), *points], strict=False)
+        if not (what.endswith(" before") and earlier.endswith(" after"))
+    ]

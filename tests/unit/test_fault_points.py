@@ -4,7 +4,7 @@ from pathlib import Path
 
 from faults import lvm_points, tally
 from faults.lvm_points import Point
-from faults.sample import Sample
+from faults.sample import Sample, distinct
 from faults.tally import Tally
 
 TRACE = """\
@@ -35,6 +35,24 @@ def test_a_sample_is_every_nth_and_the_first_of_each_kind() -> None:
     # The count goes on over the whole run, so that short mutations are not passed over.
     assert sample.of(["a5", "a6", "c1"], kind=lambda p: p[0]) == ["a6", "c1"]
     assert Sample(1).of(range(4), kind=lambda _: 0) == [0, 1, 2, 3]
+
+
+def test_a_point_before_a_call_that_follows_another_is_the_one_after_that() -> None:
+    names = (
+        "lvm.a before",
+        "lvm.a while",
+        "lvm.a after",
+        "dm.b before",
+        "dm.b while",
+        "dm.b after",
+    )
+    assert distinct(list(enumerate(names, start=1))) == [
+        (1, "lvm.a before"),
+        (2, "lvm.a while"),
+        (3, "lvm.a after"),
+        (5, "dm.b while"),
+        (6, "dm.b after"),
+    ]
 
 
 def test_tallies_add_up_and_survive_a_file(tmp_path: Path) -> None:
