@@ -50,7 +50,7 @@ sanity-simulated: setup-go
 .PHONY: test vm-tests lab-tests lab-tests-host lab-tests-volumes node-tests sanity faults faults-sample
 test: check setup-lab setup-go lab-image ## everything: check, the tests inside the lab, csi-sanity in it, the tests that drive labs
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line vm-tests
-vm-tests: lab-tests-volumes lab-tests-host sanity node-tests faults-sample
+vm-tests: lab-tests-volumes lab-tests-host sanity node-tests
 # Two halves, so that `make test` can have a lab on each core. The guest's /tmp is memory.
 in_lab = $(LAB) run --disk pool:4G --timeout $(LAB_TESTS_TIMEOUT_S) --results build/lab-tests/$(1) -- \
 	pytest -q -p no:cacheprovider --host=real -o timeout=900 --basetemp=/var/tmp/pytest \
