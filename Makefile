@@ -57,7 +57,7 @@ in_lab = $(LAB) run --disk pool:4G --timeout $(LAB_TESTS_TIMEOUT_S) --results bu
 	--junitxml=/results/junit.xml --durations=15 $(addprefix /ebb/tests/,$(2))
 lab-tests: lab-tests-host lab-tests-volumes ## the tests that run inside the lab, on real LVM
 lab-tests-host: lab-image
-	$(call in_lab,host,lab/host lab/lifetime contract/host)
+	$(call in_lab,host,lab/host lab/lifetime/test_orphans.py lab/lifetime/test_taking_over.py contract/host)
 lab-tests-volumes: lab-image
 	$(call in_lab,volumes,lab/volumes lab/deploy contract/volumes contract/csi)
 sanity: lab-image setup-go ## csi-sanity against real LVM, filesystem and block (results in build/sanity)
