@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ebb_cli import connection, failures
 from ebb_cli.failures import CliError, ExitCode
+from ebb_cli.interruption import held_back
 from ebb_cli.progress import Progress
 
 Q = TypeVar("Q")
@@ -30,14 +31,15 @@ class Activity:
 
     def ask(self, method: "grpc.UnaryUnaryMultiCallable[Q, R]", request: Q) -> R:
         """The answer, or CliError with the exit code that belongs to the failure."""
-        pending = method.future(request, timeout=self._timeout_s)
-        try:
-            return self._progress.wait(pending)
-        except grpc.RpcError:
-            raise self._error(pending) from None
-        except KeyboardInterrupt:
-            pending.cancel()
-            raise
+        with held_back() as interrupted:
+            pending = method.future(request, timeout=self._timeout_s)
+            try:
+                return self._progress.wait(pending, interrupted)
+            except grpc.RpcError:
+                raise self._error(pending) from None
+            except KeyboardInterrupt:
+                pending.cancel()
+                raise
 
     def _error(self, failed: grpc.Call) -> CliError:
         code, details = failed.code(), failed.details() or ""

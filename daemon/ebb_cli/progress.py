@@ -25,6 +25,7 @@ from rich.progress import Progress as Bar
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 PATIENCE_S = 1.0
+SLICE_S = 0.1  # how long a Ctrl-C may go unnoticed
 
 
 class Pending(Protocol[R_co]):
@@ -65,14 +66,27 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def wait(self, pending: Pending[R]) -> R:
-        """The step's result; the bar appears when the activity has lasted a second."""
-        if self._bar is None and self._console.is_terminal:
+    def wait(self, pending: Pending[R], interrupted: Callable[[], bool] = lambda: False) -> R:
+        """The step's result; the bar appears when the activity has lasted a second.
+
+        Raises KeyboardInterrupt soon after `interrupted` has become true.
+        """
+        while True:
             try:
-                return self._advance(pending.result(max(0.0, self._show_at - self._clock())))
+                return self._advance(pending.result(self._slice_s()))
             except grpc.FutureTimeoutError:
-                self._show()
-        return self._advance(pending.result())
+                if interrupted():
+                    raise KeyboardInterrupt from None
+                if self._awaits_bar() and self._clock() >= self._show_at:
+                    self._show()
+
+    def _awaits_bar(self) -> bool:
+        return self._bar is None and self._console.is_terminal
+
+    def _slice_s(self) -> float:
+        if not self._awaits_bar():
+            return SLICE_S
+        return min(SLICE_S, max(0.0, self._show_at - self._clock()))
 
     def _advance(self, result: R) -> R:
         self._done += 1
