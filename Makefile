@@ -50,14 +50,14 @@ sanity-simulated: setup-go
 .PHONY: test vm-tests lab-tests lab-tests-host lab-tests-volumes node-tests sanity faults faults-sample
 test: check setup-lab setup-go lab-image ## everything: check, the tests inside the lab, csi-sanity in it, the tests that drive labs
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line vm-tests
-vm-tests: lab-tests-volumes lab-tests-host sanity node-tests
+vm-tests: lab-tests-volumes lab-tests-host sanity node-tests faults-sample
 # Two halves, so that `make test` can have a lab on each core. The guest's /tmp is memory.
 in_lab = $(LAB) run --disk pool:4G --timeout $(LAB_TESTS_TIMEOUT_S) --results build/lab-tests/$(1) -- \
 	pytest -q -p no:cacheprovider --host=real -o timeout=900 --basetemp=/var/tmp/pytest \
 	--junitxml=/results/junit.xml --durations=15 $(addprefix /ebb/tests/,$(2))
 lab-tests: lab-tests-host lab-tests-volumes ## the tests that run inside the lab, on real LVM
 lab-tests-host: lab-image
-	$(call in_lab,host,lab/host lab/lifetime/test_orphans.py lab/lifetime/test_taking_over.py contract/host)
+	$(call in_lab,host,lab/host lab/lifetime contract/host)
 lab-tests-volumes: lab-image
 	$(call in_lab,volumes,lab/volumes lab/deploy contract/volumes contract/csi)
 sanity: lab-image setup-go ## csi-sanity against real LVM, filesystem and block (results in build/sanity)
