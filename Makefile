@@ -42,8 +42,9 @@ imports: setup-python
 	$(BIN)/lint-imports --no-cache
 proto-check: setup-python
 	$(BIN)/python proto/generate.py --check
+# Half of these tests' time is waiting (processes that end, servers that answer): two workers a core.
 unit: setup-units setup-go ## unit, contract, conformance and hostile tests only
-	$(BIN)/pytest -q -n auto tests/unit tests/contract tests/conformance tests/hostile
+	$(BIN)/pytest -q -n $$((2 * $$(nproc))) tests/unit tests/contract tests/conformance tests/hostile
 sanity-simulated: setup-go
 	PYTHONPATH=tests $(BIN)/python -m conformance.sanity simulated
 
