@@ -2,6 +2,7 @@
 
 import io
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -10,6 +11,14 @@ from ebb_cli.client import Activity
 from ebb_cli.interruption import held_back
 from ebb_cli.progress import Progress
 from rich.console import Console
+
+
+@pytest.fixture(autouse=True)
+def as_on_a_terminal() -> Iterator[None]:
+    """What runs in the background of a shell inherits that SIGINT is ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 class Call:
@@ -67,10 +76,7 @@ def test_what_stood_before_stands_again() -> None:
 
 
 def test_where_it_is_ignored_it_stays_ignored() -> None:
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with held_back() as pressed:
-            signal.raise_signal(signal.SIGINT)
-            assert not pressed()
-    finally:
-        signal.signal(signal.SIGINT, former)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with held_back() as pressed:
+        signal.raise_signal(signal.SIGINT)
+        assert not pressed()
